@@ -1,0 +1,1 @@
+"""Image classification: the task, and the classifier head of MobileNetV3."""

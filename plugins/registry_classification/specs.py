@@ -1,0 +1,76 @@
+"""Settings of the classification task and of its heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field
+
+from registry.specs import Finding, HeadSpec, Listed, Spec, TaskSpec
+
+Channels = Annotated[Listed[float], Field(min_length=1, max_length=4096)]
+
+
+class PreprocessingSpec(Spec):
+    """From a picture to the model's input: resize, centre crop, scale to 0..1, normalise.
+
+    Source: torchvision.transforms._presets.ImageClassification.
+    """
+
+    resize: Annotated[int | None, Field(ge=1, le=8192, description="Length of the shorter side in pixels; null: keep.")] = (
+        256
+    )
+    crop: Annotated[int | None, Field(ge=1, le=8192, description="Side of the centre crop in pixels; null: none.")] = 224
+    interpolation: Annotated[
+        Literal["bilinear", "bicubic", "nearest"], Field(description="How pixels are resampled.")
+    ] = "bilinear"
+    antialias: Annotated[bool, Field(description="Smooth before shrinking.")] = True
+    mean: Annotated[Channels, Field(description="Subtracted from each channel, in units of 0..1; one value: grey.")] = (
+        0.485,
+        0.456,
+        0.406,
+    )
+    std: Annotated[Channels, Field(description="Divides each channel, in units of 0..1.")] = (0.229, 0.224, 0.225)
+
+
+class ClassificationSpec(TaskSpec):
+    """One of several classes for a whole picture."""
+
+    type: Literal["classification"] = "classification"
+    preprocessing: Annotated[PreprocessingSpec, Field(description="From a picture to the model's input.")] = (
+        PreprocessingSpec()
+    )
+    top_k: Annotated[int, Field(ge=1, le=1000, description="How many classes a result names.")] = 5
+
+    def check(self) -> Iterable[Finding]:
+        """Mean and deviation must pair up, and a deviation divides."""
+        mean, std = self.preprocessing.mean, self.preprocessing.std
+        if len(mean) != len(std):
+            yield Finding(
+                "REG201",
+                ("preprocessing", "std"),
+                f"`mean` has {len(mean)} values and `std` {len(std)}",
+                "give one of each for every channel",
+            )
+        elif len(mean) not in (1, 3):
+            yield Finding(
+                "REG201",
+                ("preprocessing", "mean"),
+                f"pictures have 1 or 3 channels, not {len(mean)}",
+                "give 1 value for grey or 3 for RGB; a model of more channels is fed tensors",
+            )
+        if any(value <= 0 for value in std):
+            yield Finding("REG201", ("preprocessing", "std"), "a deviation must be greater than 0")
+
+
+class MobileNetV3ClassifierSpec(HeadSpec):
+    """Pooling and two linear layers with hardswish between. Paper: section 5.1; torchvision: `MobileNetV3.classifier`."""
+
+    type: Literal["mobilenet_v3_classifier"] = "mobilenet_v3_classifier"
+    task: ClassVar[str] = "classification"
+
+    hidden_channels: Annotated[
+        int, Field(ge=1, le=65536, description="Width of the hidden layer at width multiplier 1; scales with the backbone.")
+    ] = 1280
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value in training.")] = 0.2

@@ -1,0 +1,69 @@
+"""The classification task: what the model is fed, and the classes it names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from PIL import Image
+
+from registry.errors import RegistryError
+from registry.task import Task
+from registry_classification.drawing import draw_classes
+from registry_classification.preprocessing import preprocess
+from registry_classification.specs import ClassificationSpec
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """One class with its probability, 0 to 1."""
+
+    index: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True)
+class Classification:
+    """The likeliest classes of one picture, best first."""
+
+    top: tuple[ClassScore, ...]
+
+
+class ClassificationTask(Task[ClassificationSpec, Classification]):
+    """Feeds a classifier and names its classes."""
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """See `registry_classification.preprocessing.preprocess`."""
+        return preprocess(self.spec.preprocessing, image)
+
+    def collate(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """Stacks inputs of one size to (N, C, H, W).
+
+        Raises:
+            RegistryError: the sizes differ, which happens without a crop.
+        """
+        if len({tuple(tensor.shape) for tensor in inputs}) > 1:
+            raise RegistryError("pictures of different sizes cannot share a batch; set task.preprocessing.crop")
+        return torch.stack(inputs)
+
+    def postprocess(self, output: torch.Tensor) -> list[Classification]:
+        """Logits (N, num_classes) to the `top_k` likeliest classes of each picture."""
+        scores, indices = output.float().softmax(dim=1).topk(min(self.spec.top_k, output.shape[1]))
+        return [
+            Classification(tuple(ClassScore(i, self.label(i), s) for s, i in zip(row.tolist(), ids.tolist(), strict=True)))
+            for row, ids in zip(scores, indices, strict=True)
+        ]
+
+    def as_data(self, result: Classification) -> dict[str, Any]:
+        """`{"top": [{"index", "label", "score"}, …]}`, best first."""
+        return {"top": [{"index": c.index, "label": c.label, "score": round(c.score, 6)} for c in result.top]}
+
+    def as_text(self, result: Classification) -> str:
+        """One class a line, its probability in percent."""
+        return "\n".join(f"{100 * c.score:5.1f} %  {c.label}" for c in result.top)
+
+    def draw(self, image: Image.Image, result: Classification) -> Image.Image:
+        """The picture with its classes below it."""
+        return draw_classes(image, [(c.label, c.score) for c in result.top])

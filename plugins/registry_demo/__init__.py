@@ -1,0 +1,1 @@
+"""The demonstration: real handwritten digits, from spec to trained checkpoint to prediction."""

@@ -1,0 +1,13 @@
+"""What this plugin registers."""
+
+from __future__ import annotations
+
+import registry
+from registry.host import Registrar
+
+
+@registry.hookimpl
+def registry_parts(register: Registrar) -> None:
+    """The verb `demo` and the small model that it trains."""
+    register.command("demo", target="registry_demo.command:demo", summary="Train, save and use a small model, offline.")
+    register.catalog("registry_demo", "catalog")

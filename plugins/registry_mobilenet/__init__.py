@@ -1,0 +1,1 @@
+"""MobileNetV3 backbones, built from rows of a block table."""

@@ -1,0 +1,134 @@
+"""A plugin-based registry of vision models: typed specs that validate without torch and build into `nn.Module`s.
+
+    import registry
+
+    registry.list_models(task="classification")
+    model = registry.build("my_model.yaml", num_classes=10)
+
+Importing this package never imports torch; building does.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from registry.assemble import InputRule
+from registry.catalog import Explanation, Reference
+from registry.diagnostics import Diagnostic, SpecError
+from registry.errors import (
+    ConflictError,
+    ImageError,
+    MissingExtraError,
+    PluginError,
+    RegistryError,
+    RegistryWarning,
+    UnknownNameError,
+    WeightsError,
+)
+from registry.host import hookimpl, hookspec
+from registry.registry import Registry, Settings
+from registry.specs import ModelSpec
+from registry.weights import WeightsRequest
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+try:
+    __version__ = version("vision-registry")
+except PackageNotFoundError:  # run from a source tree that is not installed
+    __version__ = "0+unknown"
+
+
+@functools.cache
+def default_registry() -> Registry:
+    """The registry of every installed plugin, made on first use and shared by the functions of this module."""
+    return Registry()
+
+
+def build(
+    model: Reference,
+    *,
+    weights: WeightsRequest | None = None,
+    overrides: Settings | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    adapt_input: InputRule | None = None,
+    device: str | torch.device | None = None,
+) -> nn.Module:
+    """Builds a model; see `Registry.build`."""
+    return default_registry().build(
+        model,
+        weights=weights,
+        overrides=overrides,
+        num_classes=num_classes,
+        in_channels=in_channels,
+        adapt_input=adapt_input,
+        device=device,
+    )
+
+
+def load_spec(
+    model: Reference,
+    *,
+    overrides: Settings | None = None,
+    num_classes: int | None = None,
+    in_channels: int | None = None,
+    weights: WeightsRequest | None = None,
+) -> ModelSpec:
+    """The resolved, checked spec of a model, without torch; see `Registry.load_spec`."""
+    return default_registry().load_spec(
+        model, overrides=overrides, num_classes=num_classes, in_channels=in_channels, weights=weights
+    )
+
+
+def list_models(pattern: str = "*", *, task: str | None = None) -> list[str]:
+    """Names of the models in the catalog; see `Registry.list_models`."""
+    return default_registry().list_models(pattern, task=task)
+
+
+def validate(*paths: str | os.PathLike[str]) -> tuple[Diagnostic, ...]:
+    """Everything that is wrong with some spec files, or with the catalog; see `Registry.validate`."""
+    return default_registry().validate(*paths)
+
+
+def explain(model: Reference, *, overrides: Settings | None = None, kind: str = "model") -> Explanation:
+    """Every setting of a document with the line that set it; see `Registry.explain`."""
+    return default_registry().explain(model, overrides=overrides, kind=kind)
+
+
+def save(model: nn.Module, path: str | os.PathLike[str]) -> Path:
+    """Writes a built model as a checkpoint; see `Registry.save`."""
+    return default_registry().save(model, path)
+
+
+__all__ = [
+    "ConflictError",
+    "Diagnostic",
+    "Explanation",
+    "ImageError",
+    "MissingExtraError",
+    "ModelSpec",
+    "PluginError",
+    "Reference",
+    "Registry",
+    "RegistryError",
+    "RegistryWarning",
+    "SpecError",
+    "UnknownNameError",
+    "WeightsError",
+    "__version__",
+    "build",
+    "default_registry",
+    "explain",
+    "hookimpl",
+    "hookspec",
+    "list_models",
+    "load_spec",
+    "save",
+    "validate",
+]

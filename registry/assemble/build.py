@@ -1,0 +1,95 @@
+"""From a typed spec to a module."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from registry.assemble.construct import (
+    construct,
+    construct_apart,
+    construct_meta,
+    on_meta,
+    parse_device,
+    place,
+    require_torch,
+)
+from registry.assemble.fit import Wishes, fit
+from registry.errors import RegistryError, WeightsError
+from registry.host import PluginHost
+from registry.specs import ModelSpec
+from registry.task import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def build_model(
+    host: PluginHost,
+    spec: ModelSpec,
+    *,
+    weights: Path | None = None,
+    wishes: Wishes | None = None,
+    device: str | torch.device | None = None,
+) -> nn.Module:
+    """The module that a spec describes, in training mode as torch leaves it, with the spec as its attribute `spec`.
+
+    Without weights, parameters are initialised from the global random state. With weights, that state is left as it was, no
+    initialisation is computed, and the file's tensors become the parameters.
+
+    Args:
+        weights: a verified local file.
+        wishes: what may differ between weights and model.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        RegistryError: the device is not there, or a plugin's code fails.
+        WeightsError: the file cannot be read or does not fit.
+    """
+    require_torch("building a model")
+    target = parse_device(device)
+    if weights is not None and on_meta(target):
+        raise WeightsError("weights cannot be loaded on the meta device, which has no memory")
+    try:
+        if weights is not None:
+            model = _with_weights(host, spec, weights, wishes or Wishes())
+        elif on_meta(target):
+            model = construct_meta(host, spec)
+        else:
+            model = construct(host, spec)
+    except (RegistryError, MemoryError):
+        raise
+    except Exception as error:
+        parts = f"backbone `{spec.backbone.type}` and head `{spec.head.type}`"
+        raise RegistryError(f"building `{spec.name}` from {parts} failed: {type(error).__name__}: {error}") from error
+    model = place(model, None if on_meta(target) else target)
+    model.spec = spec  # type: ignore[assignment]  # a plain attribute, not a module or tensor
+    return model
+
+
+def _with_weights(host: PluginHost, spec: ModelSpec, weights: Path, wishes: Wishes) -> nn.Module:
+    from itertools import chain
+
+    from registry.weights import read_state_dict
+
+    state = fit(host, spec, read_state_dict(weights), wishes, weights.name)
+    model = construct_meta(host, spec)
+    model.load_state_dict(state, strict=True, assign=True)
+    if any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers())):
+        # a tensor that no state dict holds, such as a non-persistent buffer: only the constructor can compute it
+        model = construct_apart(host, spec)
+        model.load_state_dict(state, strict=True)
+    return model
+
+
+def build_task(host: PluginHost, spec: ModelSpec, categories: tuple[str, ...] | None) -> Task[Any, Any]:
+    """The task object that feeds a model and reads its answers.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        PluginError: the plugin's task cannot be imported.
+    """
+    require_torch("running a model")
+    task: Task[Any, Any] = host.target("task", spec.task.type)(spec.task, categories)
+    return task

@@ -1,0 +1,93 @@
+"""Putting a model together from the parts that its spec names."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from registry.errors import MissingExtraError, RegistryError
+from registry.host import PluginHost
+from registry.specs import ModelSpec
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+def require_torch(what: str) -> None:
+    """Raises MissingExtraError, naming the extra, where torch is not installed."""
+    try:
+        import torch  # noqa: F401  only its presence matters
+        import torchvision  # noqa: F401  the material that parts are made of
+    except ImportError as error:
+        raise MissingExtraError(what, "torch", error.name or "torch") from error
+
+
+def construct(host: PluginHost, spec: ModelSpec, *, init: bool = True) -> nn.Module:
+    """The model with freshly initialised parameters, on torch's current default device.
+
+    Backbone and head are constructed first and initialised after, in the order of their modules, because that is the order
+    in which torchvision's builders draw random numbers.
+
+    Args:
+        init: False leaves out the parts' own initialisation, for parameters that are about to be replaced.
+    """
+    backbone = host.target("backbone", spec.backbone.type)(spec.backbone)
+    model: nn.Module = host.target("head", spec.head.type)(spec.head, backbone, spec.backbone)
+    if init:
+        for part, module in ((spec.backbone, backbone), (spec.head, model)):
+            initialise = host.init(part.kind, part.type)
+            if initialise is not None:
+                initialise(part, module)
+    return model
+
+
+def construct_meta(host: PluginHost, spec: ModelSpec) -> nn.Module:
+    """The model on the meta device: shapes without memory, and no random number drawn."""
+    import torch
+
+    with torch.device("meta"):
+        return construct(host, spec, init=False)
+
+
+def construct_apart(host: PluginHost, spec: ModelSpec) -> nn.Module:
+    """The model on the CPU, its random numbers drawn from the global state, which is then put back."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        return construct(host, spec)
+
+
+def place(model: nn.Module, device: torch.device | None) -> nn.Module:
+    """The model moved to a device.
+
+    Raises:
+        RegistryError: the device is not there.
+    """
+    if device is None:
+        return model
+    try:
+        return model.to(device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise RegistryError(f"the device `{device}` cannot be used: {first}") from error
+
+
+def parse_device(device: str | torch.device | None) -> torch.device | None:
+    """A torch device from its name.
+
+    Raises:
+        RegistryError: no such kind of device.
+    """
+    import torch
+
+    if device is None or isinstance(device, torch.device):
+        return device
+    try:
+        return torch.device(device)
+    except (RuntimeError, TypeError) as error:
+        raise RegistryError(f"`{device}` is not a device; write for instance `cpu`, `cuda` or `cuda:1`") from error
+
+
+def on_meta(device: torch.device | None) -> bool:
+    """True if parameters are to have no memory."""
+    return device is not None and device.type == "meta"

@@ -1,0 +1,122 @@
+"""The catalog: which documents there are, and which one a reference means."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+
+from registry.catalog.documents import KINDS, YAML_SUFFIXES, Document, read_documents
+from registry.catalog.references import inside, is_path
+from registry.diagnostics import Diagnostic, SpecError
+from registry.errors import ConflictError, UnknownNameError
+from registry.host import PluginHost
+from registry.source import Source, Span
+from registry.suggest import did_you_mean
+
+
+class Catalog:
+    """Every document that plugins ship, by kind and name; users' files are read when a path asks for them."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+
+    @cached_property
+    def _read(self) -> tuple[list[Document], list[Diagnostic]]:
+        documents: list[Document] = []
+        diagnostics: list[Diagnostic] = []
+        for record in self._host.catalogs:
+            for file in sorted(path for path in record.folder.rglob("*") if path.suffix in YAML_SUFFIXES):
+                found, wrong = read_documents(file, root=record.folder, origin=record.origin)
+                documents += found
+                diagnostics += wrong
+        return documents, diagnostics
+
+    @property
+    def documents(self) -> list[Document]:
+        """Every readable document, in the order of plugins and files."""
+        return self._read[0]
+
+    @property
+    def diagnostics(self) -> list[Diagnostic]:
+        """What is wrong with catalog files that could not be read."""
+        return self._read[1]
+
+    @cached_property
+    def _index(self) -> dict[tuple[str, str], list[Document]]:
+        index: dict[tuple[str, str], list[Document]] = {}
+        for document in self.documents:
+            for name in dict.fromkeys(document.names):
+                index.setdefault((document.kind, name), []).append(document)
+        return index
+
+    def names(self, kind: str) -> list[str]:
+        """Names and aliases of every document of a kind, sorted."""
+        return sorted(name for known, name in self._index if known == kind)
+
+    def providers(self, kind: str, name: str) -> list[Document]:
+        """Every document that answers to a name."""
+        return self._index.get((kind, name), [])
+
+    def named(self, kind: str, name: str) -> Document:
+        """The document of that kind and name or alias; `distribution/name` chooses between several.
+
+        Raises:
+            UnknownNameError: no document has that name.
+            ConflictError: documents of several plugins have it.
+        """
+        distribution, _, bare = name.rpartition("/")
+        found = self.providers(kind, bare)
+        if distribution:
+            found = [d for d in found if d.origin is not None and d.origin.distribution == distribution]
+        if not found:
+            raise UnknownNameError(self._unknown(kind, name))
+        if len(found) > 1:
+            listed = ", ".join(f"{d.origin} in {d.file}" for d in found)
+            choices = " or ".join(f"`{d.origin.distribution}/{bare}`" for d in found if d.origin is not None)
+            raise ConflictError(f"several {kind} documents answer to `{bare}`: {listed}; write {choices}")
+        return found[0]
+
+    def in_file(self, kind: str, path: str | Path) -> Document:
+        """The one document of a kind in a user's file.
+
+        Raises:
+            SpecError: the file cannot be read, or holds none or several of that kind.
+        """
+        documents, diagnostics = read_documents(path)
+        if diagnostics:
+            raise SpecError(diagnostics)
+        return _only(documents, kind, path)
+
+    def refer(self, kind: str, reference: str, by: Document) -> Document:
+        """The document that `by` means by a name, or by a path relative to its own folder.
+
+        Raises:
+            UnknownNameError, ConflictError: as `named`.
+            SpecError: as `in_file`, or the path leaves the folder that `by` may refer into.
+        """
+        if not is_path(reference):
+            return self.named(kind, reference)
+        path = inside(reference, Path(by.file).resolve().parent, by.root)
+        if path is None:
+            raise UnknownNameError(f"the path `{reference}` leaves {by.root}")
+        documents, diagnostics = read_documents(path, root=by.root, origin=by.origin)
+        if diagnostics:
+            raise SpecError(diagnostics)
+        return _only(documents, kind, path)
+
+    def _unknown(self, kind: str, name: str) -> str:
+        text = f"unknown {kind} `{name}`"
+        elsewhere = [other for other in KINDS if other != kind and (other, name) in self._index]
+        if elsewhere:
+            return f"{text}; there is a {elsewhere[0]} of that name"
+        hint = did_you_mean(name, self.names(kind))
+        return f"{text}; {hint}" if hint else text
+
+
+def _only(documents: list[Document], kind: str, path: str | Path) -> Document:
+    matching = [document for document in documents if document.kind == kind]
+    if len(matching) != 1:
+        where = matching[1].name_span if matching else Span(Source(str(path)), 1, 1, 1, 1)
+        found = f"{len(matching)} {kind} documents" if matching else f"no {kind} document"
+        raise SpecError([Diagnostic("REG108", "error", f"the file holds {found}; one was expected", where)])
+    return matching[0]

@@ -1,0 +1,140 @@
+"""Documents: a YAML mapping with a kind and a name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from registry.diagnostics import Diagnostic
+from registry.host.records import Origin
+from registry.source import Mapping, Node, Scalar, Sequence, SourceProblem, Span, read_bytes, read_file
+from registry.specs import PART_KINDS, Listed, ReferenceSpec, Spec
+from registry.suggest import did_you_mean
+
+KINDS = ("model", *PART_KINDS)
+#: The document format this release reads.
+FORMAT = 1
+YAML_SUFFIXES = (".yaml", ".yml", ".json")
+
+
+class EnvelopeSpec(Spec):
+    """Keys that every document of a part may have beside the part's own settings."""
+
+    spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
+    kind: Annotated[str, Field(description="What the document describes.")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name among its kind.")]
+    aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
+    summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""
+    references: Annotated[Listed[ReferenceSpec], Field(description="Where it comes from.")] = ()
+
+
+#: Keys of a document that are about the document and never inherited.
+OWN_KEYS = ("spec", "kind", "name", "aliases", "extends", "summary")
+
+
+@dataclass(frozen=True)
+class Document:
+    """A document as it was written, before `extends`.
+
+    Attributes:
+        origin: the plugin that ships it; None for a user's own file.
+        root: folder that paths in the document must not leave.
+    """
+
+    kind: str
+    name: str
+    node: Mapping
+    root: Path
+    origin: Origin | None = None
+
+    @property
+    def file(self) -> str:
+        """Path of the file, as it was given."""
+        return self.node.span.file
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Its name and aliases."""
+        aliases = self.node.get("aliases")
+        items = aliases.items if isinstance(aliases, Sequence) else ()
+        return (self.name, *(item.value for item in items if isinstance(item, Scalar) and isinstance(item.value, str)))
+
+    @property
+    def name_span(self) -> Span:
+        """Where its name stands."""
+        node = self.node.get("name")
+        return node.span if node is not None else self.node.span
+
+    def text(self, key: str) -> str:
+        """A top-level text, or the type of a top-level part; empty where there is none."""
+        node = self.node.get(key)
+        node = node.get("type") if isinstance(node, Mapping) else node
+        return node.value if isinstance(node, Scalar) and isinstance(node.value, str) else ""
+
+
+def read_documents(
+    path: str | Path, *, root: Path | None = None, origin: Origin | None = None, data: bytes | None = None
+) -> tuple[list[Document], list[Diagnostic]]:
+    """Every document of a file, and what is wrong with those that are none.
+
+    Args:
+        root: folder that its paths must not leave; by default the working folder if the file is inside, else its own.
+        data: the bytes to read instead of the file, which then only lends its name.
+    """
+    try:
+        nodes = read_file(path) if data is None else read_bytes(data, str(path))
+    except SourceProblem as problem:
+        return [], [Diagnostic.of(problem)]
+    folder = root or root_of(Path(path))
+    documents: list[Document] = []
+    diagnostics: list[Diagnostic] = []
+    for node in nodes:
+        found = _document(node, folder, origin)
+        if isinstance(found, Document):
+            documents.append(found)
+        else:
+            diagnostics.extend(found)
+    return documents, diagnostics
+
+
+def root_of(path: Path) -> Path:
+    """The folder that a user's file may refer into."""
+    here, folder = Path.cwd().resolve(), path.resolve().parent
+    return here if folder.is_relative_to(here) else folder
+
+
+def _document(node: Node, root: Path, origin: Origin | None) -> Document | list[Diagnostic]:
+    if not isinstance(node, Mapping):
+        return [Diagnostic("REG103", "error", "a document is a mapping", node.span, "begin with `kind: model`")]
+    problems = list(_envelope_problems(node))
+    if problems:
+        return problems
+    kind, name = node.get("kind"), node.get("name")
+    assert isinstance(kind, Scalar) and isinstance(name, Scalar)  # _envelope_problems saw to it
+    return Document(str(kind.value), str(name.value), node, root, origin)
+
+
+def _envelope_problems(node: Mapping) -> Iterable[Diagnostic]:
+    version = node.entries.get("spec")
+    if version is not None and (not isinstance(version.node, Scalar) or version.node.value != FORMAT):
+        yield Diagnostic(
+            "REG112",
+            "error",
+            f"this release reads documents of format {FORMAT}",
+            version.node.span,
+            f"write `spec: {FORMAT}`, or install a newer vision-registry for a newer format",
+        )
+    start = next((entry.key_span for entry in node.entries.values()), node.span)
+    for key, example in (("kind", "kind: model"), ("name", "name: my_model")):
+        value = node.get(key)
+        if value is None:
+            yield Diagnostic("REG102", "error", f"missing key `{key}`", start, f"write for instance `{example}`")
+        elif not isinstance(value, Scalar) or not isinstance(value.value, str):
+            yield Diagnostic("REG103", "error", f"`{key}` is a text", value.span, f"write for instance `{example}`")
+        elif key == "kind" and value.value not in KINDS:
+            hint = did_you_mean(value.value, KINDS)
+            yield Diagnostic("REG106", "error", f"unknown kind of document `{value.value}`", value.span, hint)

@@ -1,0 +1,192 @@
+"""The library: everything that can be asked about documents without building anything."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Union
+
+from registry.catalog.catalog import Catalog
+from registry.catalog.check import Checker
+from registry.catalog.documents import Document, read_documents
+from registry.catalog.explain import Explanation, explanation
+from registry.catalog.files import name_conflicts, spec_files
+from registry.catalog.merge import merge
+from registry.catalog.overrides import Override, apply
+from registry.catalog.references import is_path
+from registry.catalog.resolve import Resolver
+from registry.diagnostics import Diagnostic, SpecError, in_order
+from registry.errors import RegistryError
+from registry.host import PluginHost
+from registry.source import Entry, Mapping, Node, Scalar, Source, Span
+from registry.source import Sequence as SequenceNode
+from registry.specs import PART_KINDS, ModelSpec, Spec, TaskSpec
+
+#: A document by name or path, or a spec in hand.
+Reference = Union[str, "os.PathLike[str]", ModelSpec]
+
+
+class Library:
+    """Documents of the catalog and of users' files, resolved and checked. Imports no torch."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+        self.catalog = Catalog(host)
+        self._resolver = Resolver(self.catalog, host)
+        self._checker = Checker(host)
+
+    def models(self, pattern: str = "*", *, task: str | None = None) -> list[str]:
+        """Names of model documents that match a shell pattern, by name or alias, sorted.
+
+        Raises:
+            UnknownNameError: no plugin brings that task.
+        """
+        if task is not None:
+            self._host.part("task", task)
+        found = []
+        for document in self.catalog.documents:
+            if document.kind != "model" or not any(fnmatch.fnmatchcase(n, pattern) for n in document.names):
+                continue
+            if task is None or self.task_of(document) == task:
+                found.append(document.name)
+        return sorted(found)
+
+    def task_of(self, document: Document) -> str | None:
+        """Type of a model's task, inherited or its own; None if the document cannot be resolved."""
+        try:
+            task = self._resolver.resolve(document).get("task")
+        except RegistryError:
+            return None
+        node = task.get("type") if isinstance(task, Mapping) else None
+        return str(node.value) if isinstance(node, Scalar) else None
+
+    def open(self, reference: Reference, kind: str = "model") -> Document:
+        """The document that a name, a path or a spec in hand means.
+
+        Raises:
+            UnknownNameError, ConflictError: nobody, or several, have that name.
+            SpecError: the file cannot be read, or does not hold one document of that kind.
+        """
+        if isinstance(reference, ModelSpec):
+            return self.from_text(reference.model_dump_json(), f"<{reference.name}>", kind)
+        text = os.fspath(reference)
+        if isinstance(reference, str) and not is_path(text):
+            return self.catalog.named(kind, text)
+        return self.catalog.in_file(kind, Path(text).expanduser())
+
+    def from_text(self, text: str, name: str, kind: str = "model") -> Document:
+        """The one document of a YAML or JSON text, such as a checkpoint's; raises SpecError as `open` does."""
+        documents, diagnostics = read_documents(name, data=text.encode())
+        wrong = [d for d in documents if d.kind != kind]
+        if diagnostics or wrong or len(documents) != 1:
+            where = Span(Source(name, text), 1, 1, 1, 1)
+            raise SpecError(diagnostics or [Diagnostic("REG108", "error", f"one {kind} document was expected", where)])
+        return documents[0]
+
+    def resolve(self, document: Document) -> Mapping:
+        """The document with all it inherits and every named part written out.
+
+        Raises:
+            SpecError: a name or circle that leads nowhere.
+        """
+        return self._resolver.resolve(document)
+
+    def overridden(self, document: Document, root: Mapping, overrides: Sequence[Override]) -> Mapping:
+        """A resolved document with overrides laid over it in their order.
+
+        Raises:
+            SpecError: an override that leads nowhere.
+        """
+        for override in overrides:
+            if document.kind == "model" and len(override.path) == 1 and override.path[0] in PART_KINDS:
+                entry = Entry(override.path_span, override.node)
+                root = self._resolver.lay(root, Mapping({override.path[0]: entry}, override.path_span), document)
+            else:
+                root = apply(root, override)
+        return root
+
+    def with_weights(self, root: Mapping, name: str) -> Mapping:
+        """A resolved model with the task settings that travel with some of its weights."""
+        path = ("weights", name, "task")
+        settings: Node | None = root
+        for key in path:
+            settings = settings.get(key) if isinstance(settings, Mapping) else None
+        task = root.entries.get("task")
+        if settings is None or task is None:
+            return root
+        laid = Entry(task.key_span, merge(task.node, settings))
+        return Mapping({**root.entries, "task": laid}, root.span)
+
+    def fit_categories(self, root: Mapping, num_classes: int) -> Mapping:
+        """A resolved model without its class names, if they are not as many as the classes asked for."""
+        task = root.get("task")
+        node = task.get("categories") if isinstance(task, Mapping) else None
+        count: int | None = None
+        if isinstance(node, SequenceNode):
+            count = len(node.items)
+        elif isinstance(node, Scalar) and isinstance(node.value, str):
+            try:
+                count = len(self._checker.categories_named(node.value))
+            except RegistryError:
+                return root
+        if count is None or count == num_classes or not isinstance(task, Mapping):
+            return root
+        return Mapping({**root.entries, "task": Entry(task.span, task.without("categories"))}, root.span)
+
+    def check(self, document: Document, root: Mapping) -> tuple[Spec, tuple[Diagnostic, ...]]:
+        """The typed spec of a resolved document, and its warnings.
+
+        Raises:
+            SpecError: with every diagnostic, when any is an error.
+        """
+        spec, diagnostics = self._checker.check(document, root)
+        if spec is None:
+            raise SpecError(diagnostics)
+        return spec, in_order(diagnostics)
+
+    def categories(self, task: TaskSpec) -> tuple[str, ...] | None:
+        """Class names of a task in the order of the outputs, or None.
+
+        Raises:
+            UnknownNameError, ConflictError: no plugin, or several, register the list it names.
+        """
+        return self._checker.categories(task)
+
+    def explain(self, document: Document, overrides: Sequence[Override] = ()) -> Explanation:
+        """Every setting of a document with the place that set it.
+
+        Raises:
+            SpecError: the document is not valid.
+        """
+        root = self.overridden(document, self.resolve(document), overrides)
+        spec, _ = self.check(document, root)
+        return explanation(document.kind, document.name, root, spec)
+
+    def validate(self, documents: Iterable[Document]) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with some documents, each resolved and checked, names included."""
+        documents = list(documents)
+        found = list(name_conflicts(documents, self.catalog))
+        for document in documents:
+            try:
+                _, diagnostics = self._checker.check(document, self._resolver.resolve(document))
+                found += diagnostics
+            except SpecError as error:
+                found += error.diagnostics
+        return in_order(found)
+
+    def validate_files(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the documents of some files and folders."""
+        documents: list[Document] = []
+        unreadable: list[Diagnostic] = []
+        for path in paths:
+            for file in spec_files(path):
+                found, wrong = read_documents(file)
+                documents += found
+                unreadable += wrong
+        return in_order([*unreadable, *self.validate(documents)])
+
+    def validate_catalog(self) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the documents that plugins ship."""
+        return in_order([*self.catalog.diagnostics, *self.validate(self.catalog.documents)])

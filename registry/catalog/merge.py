@@ -1,0 +1,31 @@
+"""Laying one mapping over another."""
+
+from __future__ import annotations
+
+from registry.source import Entry, Mapping, Node, Scalar
+
+
+def merge(base: Node | None, over: Node) -> Node:
+    """`over` laid over `base`.
+
+    Mappings merge key by key, in the order of `base` and then of the new keys. Lists and scalars are replaced; null removes
+    what `base` has. Where `over` names another `type`, the settings of the old type are dropped. Every node keeps the span of the text that set it; a
+    merged mapping has the span of `over`.
+    """
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
+        return over
+    if _changes_type(base, over):
+        return over
+    entries = dict(base.entries)
+    for key, entry in over.entries.items():
+        before = entries.get(key)
+        if before is not None and isinstance(entry.node, Scalar) and entry.node.value is None:
+            del entries[key]
+            continue
+        entries[key] = Entry(entry.key_span, merge(before.node if before else None, entry.node))
+    return Mapping(entries, over.span)
+
+
+def _changes_type(base: Mapping, over: Mapping) -> bool:
+    old, new = base.get("type"), over.get("type")
+    return isinstance(old, Scalar) and isinstance(new, Scalar) and old.value != new.value

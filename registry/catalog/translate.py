@@ -1,0 +1,208 @@
+"""pydantic's errors in this project's words, each at the place in the document that caused it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import ValidationError
+
+from registry.catalog.fields import known_keys
+from registry.diagnostics import Diagnostic
+from registry.source import Mapping, Node, Span
+from registry.source import Sequence as SequenceNode
+from registry.specs import PartTypes, Spec
+from registry.suggest import did_you_mean
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a path of keys and indices leads in a document.
+
+    Attributes:
+        path: the part of the path that exists; pydantic adds names of union members, which do not.
+        node: what stands there.
+        key_span: where its key stands; None for the root and for items of a list.
+    """
+
+    path: tuple[str | int, ...]
+    node: Node
+    key_span: Span | None
+
+    @property
+    def span(self) -> Span:
+        """The value of a scalar or list item, the key of a mapping or list."""
+        if self.key_span is not None and isinstance(self.node, (Mapping, SequenceNode)):
+            return self.key_span
+        if isinstance(self.node, Mapping) and self.node.entries:
+            return next(iter(self.node.entries.values())).key_span
+        return self.node.span
+
+
+def locate(root: Node, path: Sequence[str | int]) -> Place:
+    """Follows a path as far as it exists, stepping over what is no key."""
+    place = Place((), root, None)
+    for step in path:
+        if isinstance(place.node, Mapping) and isinstance(step, str) and step in place.node.entries:
+            entry = place.node.entries[step]
+            place = Place((*place.path, step), entry.node, entry.key_span)
+        elif isinstance(place.node, SequenceNode) and isinstance(step, int) and step < len(place.node.items):
+            place = Place((*place.path, step), place.node.items[step], None)
+    return place
+
+
+def translate(
+    error: ValidationError, root: Node, spec_class: type[Spec], types: PartTypes, *, prefix: tuple[str, ...] = ()
+) -> Iterator[Diagnostic]:
+    """One diagnostic for each thing pydantic found; the members of a union that all failed count as one.
+
+    Args:
+        root: the document, which `spec_class` describes.
+        prefix: keys that lead from the root to the mapping that was validated.
+    """
+    found: dict[tuple[str | int, ...], list[Any]] = {}
+    for item in error.errors(include_url=False):
+        found.setdefault(locate(root, (*prefix, *item["loc"])).path, []).append(item)
+    for path, items in found.items():
+        if _is_shadow(path, items, found):
+            continue
+        yield from _at(path, items, root, spec_class, types)
+
+
+def _is_shadow(path: tuple[str | int, ...], items: list[Any], found: dict[tuple[str | int, ...], list[Any]]) -> bool:
+    """A list that is "too short" only because its items failed."""
+    inside = any(len(other) > len(path) and other[: len(path)] == path for other in found)
+    return inside and all(item["type"] == "too_short" for item in items)
+
+
+def _at(
+    path: tuple[str | int, ...], items: list[Any], root: Node, spec_class: type[Spec], types: PartTypes
+) -> Iterator[Diagnostic]:
+    place = locate(root, path)
+    values = [item for item in items if item["type"] not in ("missing", "extra_forbidden")]
+    for item in items:
+        if item["type"] == "missing":
+            keys = known_keys(spec_class, root, path, types)
+            yield _missing(str(item["loc"][-1]), place, [*keys])
+        elif item["type"] == "extra_forbidden":
+            parent = known_keys(spec_class, root, path[:-1], types)
+            yield _unknown_key(str(path[-1]), place, parent)
+    if len(values) > 1 and len({item["type"] for item in values} & set(_KINDS)) > 1:
+        wanted = " or ".join(dict.fromkeys(_KINDS[item["type"]] for item in values if item["type"] in _KINDS))
+        yield Diagnostic("REG103", "error", f"expected {wanted}, got {shown(values[0]['input'])}", place.span)
+        return
+    for item in values:
+        yield _value(item, place)
+
+
+def _missing(key: str, place: Place, known: list[str]) -> Diagnostic:
+    written = place.node.entries if isinstance(place.node, Mapping) else {}
+    where = f" in `{place.path[-1]}`" if place.path else ""
+    typo = [name for name in written if name not in known and did_you_mean(name, [key]) == f"did you mean `{key}`?"]
+    hint = f"is `{typo[0]}` meant to be `{key}`?" if typo else None
+    return Diagnostic("REG102", "error", f"missing key `{key}`{where}", place.span, hint)
+
+
+def _unknown_key(key: str, place: Place, known: list[str]) -> Diagnostic:
+    where = f" in `{place.path[-2]}`" if len(place.path) > 1 and isinstance(place.path[-2], str) else ""
+    span = place.key_span or place.span
+    return Diagnostic("REG101", "error", f"unknown key `{key}`{where}", span, did_you_mean(key, known))
+
+
+def _value(item: Any, place: Place) -> Diagnostic:
+    rule, message = _message(item)
+    hint = None
+    if rule == "REG105":
+        expected = str(item["ctx"].get("expected") or item["ctx"].get("expected_tags"))
+        hint = did_you_mean(str(_tag_or_input(item)), [name.strip("'") for name in _split(expected)])
+    if item["type"].startswith("union_tag"):
+        key = str(item["ctx"]["discriminator"]).strip("'")
+        place = locate(place.node, [key]) if isinstance(place.node, Mapping) and key in place.node.entries else place
+    if rule == "REG107":
+        message, _, after = message.partition("; ")
+        hint = after or None
+    return Diagnostic(rule, "error", message, place.span, hint)
+
+
+_KINDS = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+    "is_instance_of": "a mapping",
+    "model_attributes_type": "a mapping",
+}
+
+_RANGES: dict[str, Callable[[Any], str]] = {
+    "greater_than": lambda ctx: f"must be greater than {number(ctx['gt'])}",
+    "greater_than_equal": lambda ctx: f"must be at least {number(ctx['ge'])}",
+    "less_than": lambda ctx: f"must be less than {number(ctx['lt'])}",
+    "less_than_equal": lambda ctx: f"must be at most {number(ctx['le'])}",
+    "multiple_of": lambda ctx: f"must be a multiple of {number(ctx['multiple_of'])}",
+    "finite_number": lambda ctx: "must be a finite number",
+    "string_too_short": lambda ctx: f"must have at least {_count(ctx['min_length'], 'character')}",
+    "string_too_long": lambda ctx: f"must have at most {_count(ctx['max_length'], 'character')}",
+}
+
+
+def _message(item: Any) -> tuple[str, str]:
+    """Rule and message of an error about a value."""
+    kind, got, ctx = item["type"], item["input"], item.get("ctx", {})
+    if kind in _KINDS:
+        return "REG103", f"expected {_KINDS[kind]}, got {shown(got)}"
+    if kind in _RANGES:
+        return "REG104", f"{_RANGES[kind](ctx)}, got {shown(got)}"
+    if kind == "too_short":
+        return "REG104", f"must have at least {_count(ctx['min_length'], 'item')}, got {ctx['actual_length']}"
+    if kind == "too_long":
+        return "REG104", f"must have at most {_count(ctx['max_length'], 'item')}, got {ctx['actual_length']}"
+    if kind in ("literal_error", "union_tag_invalid"):
+        return "REG105", f"{shown(_tag_or_input(item))} is none of the choices"
+    if kind == "union_tag_not_found":
+        key = str(ctx["discriminator"]).strip("'")
+        return "REG102", f"missing key `{key}`"
+    if kind == "string_pattern_mismatch":
+        return "REG104", f"{shown(got)} does not match {ctx['pattern']}"
+    if kind == "part_type":
+        return "REG107", item["msg"]
+    return "REG199", item["msg"].removeprefix("Value error, ")
+
+
+def _tag_or_input(item: Any) -> Any:
+    return item["ctx"]["tag"] if item["type"] == "union_tag_invalid" else item["input"]
+
+
+def _split(expected: str) -> list[str]:
+    return [name.strip() for part in expected.split(",") for name in part.split(" or ")]
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def number(value: float) -> str:
+    """A bound as people write it: `8`, `0.5`, `1,000,000`."""
+    return f"{int(value):,}" if float(value).is_integer() else f"{value:g}"
+
+
+def shown(value: Any) -> str:
+    """A value as a document writes it, cut short."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, str):
+        return f"`{value if len(value) <= 60 else value[:57] + '...'}`"
+    if isinstance(value, dict):
+        return "a mapping"
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    return f"a {type(value).__name__}"

@@ -1,0 +1,77 @@
+"""Finding plugins: entry points of installed distributions, filtered by environment before anything is imported."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from registry.host.records import Origin
+
+GROUP = "registry"
+#: The distribution that ships this package; its plugins are the built-in ones.
+OWN_DISTRIBUTION = "vision-registry"
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A plugin that was found and not imported yet.
+
+    Attributes:
+        load: imports and returns the object whose hooks are called.
+        enabled: False when an environment variable blocks it.
+    """
+
+    origin: Origin
+    load: Callable[[], Any]
+    enabled: bool = True
+
+
+def discover() -> list[Candidate]:
+    """Every installed plugin, sorted by distribution and name, the built-in ones first.
+
+    `REGISTRY_PLUGINS` (a comma-separated list of plugins or distributions) allows only those beside the built-in ones, and
+    none where it is empty; `REGISTRY_DISABLED_PLUGINS` blocks any.
+    """
+    allowed = _listed("REGISTRY_PLUGINS")
+    blocked = _listed("REGISTRY_DISABLED_PLUGINS") or frozenset()
+    candidates = []
+    for point in importlib.metadata.entry_points(group=GROUP):
+        distribution = point.dist
+        name = _normal(distribution.name) if distribution else "unknown"
+        origin = Origin(point.name, name, distribution.version if distribution else "unknown")
+        names = {point.name, name, f"{name}/{point.name}"}
+        built_in = name == OWN_DISTRIBUTION
+        enabled = not names & blocked and (built_in or allowed is None or bool(names & allowed))
+        candidates.append(Candidate(origin, point.load, enabled))
+    return sorted(candidates, key=_order)
+
+
+def local(plugins: Iterable[Any]) -> list[Candidate]:
+    """Candidates for modules or objects given in Python, as tests and notebooks do."""
+    return [Candidate(Origin(_object_name(plugin), "local", "0"), _giver(plugin)) for plugin in plugins]
+
+
+def _order(candidate: Candidate) -> tuple[bool, str, str]:
+    origin = candidate.origin
+    return origin.distribution != OWN_DISTRIBUTION, origin.distribution, origin.plugin
+
+
+def _listed(variable: str) -> frozenset[str] | None:
+    text = os.environ.get(variable)
+    return None if text is None else frozenset(name.strip() for name in text.split(",") if name.strip())
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _object_name(plugin: Any) -> str:
+    return str(getattr(plugin, "__name__", type(plugin).__name__))
+
+
+def _giver(plugin: Any) -> Callable[[], Any]:
+    return lambda: plugin

@@ -1,0 +1,90 @@
+"""What the host remembers: the plugins it met and everything they registered.
+
+Two records are equal when they register the same thing, whoever does it: one object reached by two paths is no conflict.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+State = Literal["loaded", "disabled", "failed"]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Who brings something: a plugin of an installed distribution."""
+
+    plugin: str
+    distribution: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"{self.distribution} {self.version} (plugin `{self.plugin}`)"
+
+
+@dataclass(frozen=True)
+class PartRecord:
+    """A registered part. `spec`, `target` and `init` are `module:attribute`, imported on demand."""
+
+    kind: str
+    type: str
+    spec: str
+    target: str | None
+    init: str | None
+    origin: Origin = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CatalogRecord:
+    """A folder of documents."""
+
+    folder: Path
+    origin: Origin = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CategoriesRecord:
+    """A list of class names, one a line of a text file."""
+
+    name: str
+    file: Path
+    origin: Origin = field(compare=False)
+
+
+@dataclass(frozen=True)
+class CommandRecord:
+    """A verb of the command line; `target` is a click command."""
+
+    name: str
+    target: str
+    summary: str
+    origin: Origin = field(compare=False)
+
+
+@dataclass
+class Contribution:
+    """All that one plugin registered; kept only if its hook ends well."""
+
+    parts: list[PartRecord] = field(default_factory=list)
+    catalogs: list[CatalogRecord] = field(default_factory=list)
+    categories: list[CategoriesRecord] = field(default_factory=list)
+    commands: list[CommandRecord] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class PluginRecord:
+    """One plugin that the host met.
+
+    Attributes:
+        state: `loaded`, `disabled` by an environment variable, or `failed`.
+        error: why it failed, in one line; None otherwise.
+        seconds: time that importing it and calling its hook took.
+    """
+
+    origin: Origin
+    state: State
+    error: str | None
+    seconds: float
+    contribution: Contribution

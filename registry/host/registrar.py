@@ -1,0 +1,120 @@
+"""The object that a plugin's hook is given: it checks each registration and notes who made it."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+
+from registry.errors import PluginError
+from registry.host.records import (
+    CatalogRecord,
+    CategoriesRecord,
+    CommandRecord,
+    Contribution,
+    Origin,
+    PartRecord,
+)
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
+
+
+class Registrar:
+    """Takes the registrations of one plugin.
+
+    Every method raises `PluginError` for a malformed name, target or path; then nothing of the plugin is kept.
+    """
+
+    def __init__(self, origin: Origin) -> None:
+        self._origin = origin
+        self.contribution = Contribution()
+
+    def backbone(self, type: str, *, spec: str, target: str, init: str | None = None) -> None:
+        """A backbone.
+
+        Args:
+            type: name that documents use.
+            spec: `module:class` of a BackboneSpec.
+            target: `module:function`, called as `build(spec)`; returns an `nn.Sequential` of named stages whose
+                sub-module paths are those of `spec.feature_maps()`.
+            init: `module:function`, called as `init(spec, module)` after the whole model is put together, and only when
+                no weights fill it.
+        """
+        self._part("backbone", type, spec, target, init)
+
+    def head(self, type: str, *, spec: str, target: str, init: str | None = None) -> None:
+        """A head. `target` is called as `build(spec, backbone, model_spec)` and returns the whole model; see `backbone`."""
+        self._part("head", type, spec, target, init)
+
+    def task(self, type: str, *, spec: str, target: str) -> None:
+        """A task. `target` is a `registry.task.Task`, called as `Task(spec, categories)`."""
+        self._part("task", type, spec, target)
+
+    def dataset(self, type: str, *, spec: str, target: str) -> None:
+        """A dataset. `target` is called as `build(spec)`."""
+        self._part("dataset", type, spec, target)
+
+    def recipe(self, type: str, *, spec: str, target: str | None = None) -> None:
+        """A training recipe; one that is pure data has no target."""
+        self._part("recipe", type, spec, target)
+
+    def quantization(self, type: str, *, spec: str, target: str) -> None:
+        """A quantization scheme. `target` is called as `quantize(spec, model)`."""
+        self._part("quantization", type, spec, target)
+
+    def export(self, type: str, *, spec: str, target: str) -> None:
+        """An export target. `target` is called as `export(spec, model, path)`."""
+        self._part("export", type, spec, target)
+
+    def catalog(self, package: str, folder: str) -> None:
+        """A folder of YAML documents inside an importable package, which is not imported for it."""
+        path = self._inside(package, folder)
+        if not path.is_dir():
+            raise PluginError(f"register.catalog: there is no folder `{folder}` in the package `{package}`")
+        self.contribution.catalogs.append(CatalogRecord(path, self._origin))
+
+    def categories(self, name: str, package: str, file: str) -> None:
+        """A list of class names: a UTF-8 text file inside a package, one name a line, in the order of the outputs."""
+        self._check_name(name)
+        path = self._inside(package, file)
+        if not path.is_file():
+            raise PluginError(f"register.categories: there is no file `{file}` in the package `{package}`")
+        self.contribution.categories.append(CategoriesRecord(name, path, self._origin))
+
+    def command(self, name: str, *, target: str, summary: str) -> None:
+        """A verb of the command line: `target` is a `click.Command`, `summary` its line in `registry --help`."""
+        self._check_name(name)
+        self._check_target("target", target)
+        self.contribution.commands.append(CommandRecord(name, target, summary, self._origin))
+
+    def _part(self, kind: str, type: str, spec: str, target: str | None, init: str | None = None) -> None:
+        self._check_name(type)
+        for label, value in (("spec", spec), ("target", target), ("init", init)):
+            if value is not None:
+                self._check_target(label, value)
+        if any((part.kind, part.type) == (kind, type) for part in self.contribution.parts):
+            raise PluginError(f"register.{kind}: the type `{type}` is registered twice")
+        self.contribution.parts.append(PartRecord(kind, type, spec, target, init, self._origin))
+
+    @staticmethod
+    def _check_name(name: str) -> None:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise PluginError(f"{name!r} is not a name: use lower-case letters, digits, `_`, `-` and `.`")
+
+    @staticmethod
+    def _check_target(label: str, value: str) -> None:
+        if not isinstance(value, str) or not _TARGET.fullmatch(value):
+            raise PluginError(f"{label}={value!r} is not of the form 'module:attribute'")
+
+    @staticmethod
+    def _inside(package: str, relative: str) -> Path:
+        """The path of something in a package's folder, found without importing the package."""
+        found = importlib.util.find_spec(package) if package.isidentifier() else None
+        if found is None or not found.submodule_search_locations:
+            raise PluginError(f"there is no package `{package}` to find `{relative}` in")
+        root = Path(found.submodule_search_locations[0]).resolve()
+        path = (root / relative).resolve()
+        if not path.is_relative_to(root):
+            raise PluginError(f"`{relative}` leaves the package `{package}`")
+        return path

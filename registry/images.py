@@ -1,0 +1,232 @@
+"""Image files: any file becomes one right RGB picture, or an error that says what to do.
+
+Pixels are taken as stored: colour profiles and gamma are not applied, as `torchvision.io.decode_image` does not either.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import struct
+import threading
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO, Final, cast
+
+from registry.errors import ImageError, MissingExtraError
+
+if TYPE_CHECKING:
+    from PIL import Image, ImageFile
+
+_SUFFIX: Final = re.compile(r"\.(a?png|avif|bmp|dib|gif|jfif|jp2|jpe?g?|mpo|p[bgnp]m|tga|tiff?|webp)", re.IGNORECASE)
+# Pillow opens these too: a language of printers, for which it runs Ghostscript; drawings; arrays of measurements; video.
+_NOT_PICTURES: Final = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"})
+_LARGE: Final = threading.Lock()
+
+
+class _Refusal(Exception):
+    """What is wrong with an image and what to do; `read_image` puts the name before it."""
+
+
+def read_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image:
+    """Read one picture: of a file with several frames or pages, the first.
+
+    EXIF and XMP orientation are applied, then dropped. Transparency is composited over white: the colours hidden below
+    transparent pixels are leftovers of the program that wrote the file, not part of the picture. 16-bit values keep
+    their high byte, as in torchvision's `to_dtype`.
+
+    Args:
+        source: a path, the bytes of an image file, or a binary stream, read from where it stands and left open.
+
+    Returns:
+        A loaded image of mode "RGB", 8 bits per channel, size (width, height), without metadata and without open file.
+
+    Raises:
+        ImageError: the file is missing, empty, not an image, damaged, over Pillow's limit (twice `MAX_IMAGE_PIXELS`),
+            or its pixels have no defined range (floats, 32-bit integers).
+        MissingExtraError: Pillow is not installed.
+    """
+    try:
+        import PIL.Image  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError("reading an image", "torch", "pillow") from error
+    path = source if isinstance(source, (str, os.PathLike)) else getattr(source, "name", None)
+    name = repr(os.fspath(path)) if isinstance(path, (str, os.PathLike)) else f"<{type(source).__name__}>"
+    try:
+        with _opened(source) as stream:
+            return _decoded(stream)
+    except _Refusal as refusal:
+        raise ImageError(f"cannot read image {name}: {refusal}") from refusal.__cause__
+
+
+def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> BinaryIO:
+    try:
+        if not isinstance(source, (str, os.PathLike)):
+            return io.BytesIO(source if isinstance(source, bytes) else source.read())
+        path = Path(source)
+        return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())  # a pipe cannot seek
+    except FileNotFoundError as error:
+        raise _Refusal("there is no such file; check the path") from error
+    except IsADirectoryError as error:
+        raise _Refusal("it is a folder; name a file in it") from error
+    except PermissionError as error:
+        raise _Refusal("permission denied; make the file readable for this user") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path, a closed stream
+        raise _Refusal(f"it cannot be opened ({getattr(error, 'strerror', None) or error}); check the path") from error
+    except (AttributeError, TypeError) as error:
+        raise _Refusal("it is neither a path nor bytes nor a binary stream; give one of these") from error
+
+
+def _decoded(stream: BinaryIO) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    image = _identified(stream)
+    pixels, warned = image.width * image.height, Image.MAX_IMAGE_PIXELS or 0
+    try:
+        if pixels > 2 * warned > 0:  # as Image.open does
+            raise Image.DecompressionBombError(f"Image size ({pixels} pixels) exceeds limit of {2 * warned} pixels")
+        if image.format == "PNG":  # its decoder skips the checksums of the pixels
+            image.verify()
+            stream.seek(0)
+            image = type(image)(stream, "")
+        layout = image.tile[0].args if image.tile else None  # load forgets it
+        with contextlib.ExitStack() as quiet:
+            if pixels > warned > 0:  # Pillow warns; filters belong to all threads, so only for large images and in turn
+                quiet.enter_context(_LARGE)
+                quiet.enter_context(warnings.catch_warnings())
+                warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            image.load()
+        rgb = _rgb(image, str(layout[0] if isinstance(layout, tuple) else layout))
+    except _Refusal:
+        raise
+    except Exception as error:  # Pillow's decoders meet damaged data with errors of any type
+        raise _undecodable(str(image.format), error) from error
+    rgb.info = {}
+    with contextlib.suppress(Exception):  # EXIF that cannot be read turns nothing
+        rgb.getexif()[0x0112] = image.getexif()[0x0112]
+    ImageOps.exif_transpose(rgb, in_place=True)
+    return rgb
+
+
+def _identified(stream: BinaryIO) -> ImageFile.ImageFile:
+    """`PIL.Image.open` without its warnings, and aware of a format that knew the file and failed."""
+    from PIL import Image
+
+    prefix = stream.read(16)
+    if not prefix:
+        raise _Refusal("it is empty (0 bytes); copy or download it again")
+    Image.preinit()  # the common formats come first
+    Image.init()
+    failure: _Refusal | None = None
+    for kind in [kind for kind in Image.ID if kind not in _NOT_PICTURES]:
+        factory, accepts = Image.OPEN[kind]
+        if accepts is None or accepts(prefix):
+            stream.seek(0)
+            try:
+                return factory(stream, "")
+            except (SyntaxError, IndexError, TypeError, struct.error) as error:  # another format may fit
+                failure = failure or (_undecodable(kind, error) if accepts else None)
+            except Exception as error:
+                raise _undecodable(kind, error) from error
+    raise failure or _Refusal("its content is not an image; name another file, or convert it to JPEG or PNG")
+
+
+def _undecodable(kind: str, error: Exception) -> _Refusal:
+    text = str(error) or type(error).__name__
+    if too_large := re.match(r"Image size \((\d+) pixels\) exceeds limit of (\d+)", text):
+        return _Refusal("it has {} pixels, over the limit of {}; make it smaller first".format(*too_large.groups()))
+    text = {"not identified by this driver": "its width or height is 0"}.get(text, text)
+    advice = "copy or download it again, or convert it to JPEG or PNG"
+    return _Refusal(f"its {kind} data are damaged, cut short or unusual: {text}; {advice}")
+
+
+def _rgb(image: Image.Image, layout: str) -> Image.Image:
+    """A fresh RGB image of a loaded one, whose pixels lie in the file as `layout` says ("L;2": grey of 2 bits)."""
+    from PIL import Image
+
+    transparent = image.info.get("transparency")
+    if image.mode[0] in "FI":
+        image = _high_byte(image, layout, transparent)
+    elif image.mode == "La":
+        image = image.convert("LA")
+    elif image.mode == "L" and isinstance(transparent, int):  # PNG counts it in the levels of the file
+        image.info["transparency"] = transparent * {"L;2": 85, "L;4": 17}.get(layout, 1)
+    elif layout == "RGB;16B" and transparent:
+        raise _Refusal("it marks a 16-bit colour as transparent; give it 8 bits or an alpha channel first")
+    alpha = image.mode in ("LA", "PA", "RGBA", "RGBa") or (image.palette and image.palette.mode == "RGBA")
+    if not alpha and "transparency" not in image.info:
+        return image.convert("RGB")
+    rgba = image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(rgba, mask=rgba.getchannel("A"))
+    return white
+
+
+def _high_byte(image: Image.Image, layout: str, transparent: int | None) -> Image.Image:
+    """The upper 8 of 16 (or 12) bits of grey, with alpha where one value is transparent."""
+    from PIL import Image, ImageOps
+
+    if image.mode == "F":
+        raise _Refusal("its pixels are floats, without a defined white; convert it to 8 or 16 bits first")
+    wide = image.convert("I")
+    low, _ = cast("tuple[int, int]", wide.getextrema())
+    if low < 0 or not (image.format in ("PNG", "PPM") or "I;16" in image.mode + layout):
+        raise _Refusal("its pixels are 32-bit or negative numbers, without a defined white; convert it to 8 or 16 bits first")
+    grey = wide.point([value >> (4 if layout == "I;12" else 8) for value in range(65536)], "L")
+    if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF's WhiteIsZero, which Pillow heeds up to 8 bits only
+        grey = ImageOps.invert(grey)
+    if transparent is None:
+        return grey
+    return Image.merge("LA", (grey, wide.point([255 * (value != transparent) for value in range(65536)], "L")))
+
+
+def find_images(paths: Iterable[str]) -> list[Path]:
+    """The image files that paths stand for, in the given order and each once.
+
+    Args:
+        paths: files, kept whatever their suffix; folders, for the files below them that have the suffix of an image,
+            sorted; patterns with `*`, `?`, `[...]` and `**`, for such files among their matches. Hidden files and
+            folders count only where they are named, and links to folders are not followed.
+
+    Raises:
+        ImageError: a path that does not exist or stands for no image file, or a folder that cannot be listed.
+    """
+    found: dict[str, Path] = {}
+    for given in paths:
+        if os.path.exists(given):
+            images = _below(Path(given)) if os.path.isdir(given) else [Path(given)]
+        elif set(given) & set("*?["):
+            images = _matching(Path(given))
+        else:
+            raise ImageError(f"there is no file or folder {given!r}; check the path")
+        if not images:
+            raise ImageError(f"no image file in {given!r}; name a file, or a folder or pattern that holds some")
+        for image in images:
+            found.setdefault(os.path.abspath(image), image)
+    return list(found.values())
+
+
+def _below(folder: Path) -> list[Path]:
+    def refuse(error: OSError) -> None:
+        raise ImageError(f"cannot list the folder {str(error.filename)!r} ({error.strerror}); make it readable") from error
+
+    images: list[Path] = []
+    for root, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        images += [Path(root, name) for name in files if not name.startswith(".")]
+    return sorted(image for image in images if _SUFFIX.fullmatch(image.suffix))
+
+
+def _matching(pattern: Path) -> list[Path]:
+    try:
+        matches = sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
+    except ValueError as error:  # before Python 3.13: ** beside other characters
+        raise ImageError(f"{str(pattern)!r} is not a pattern ({error}); write ** between slashes only") from error
+    images: list[Path] = []
+    for match in matches:
+        if all(part in (*pattern.parts, "..") or not part.startswith(".") for part in match.parts):
+            images += _below(match) if match.is_dir() else [match]
+    return [image for image in images if _SUFFIX.fullmatch(image.suffix)]

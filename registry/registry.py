@@ -1,0 +1,254 @@
+"""The registry: one object that knows every part and document, and the verbs people use it with."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+from registry.assemble import InputRule, Wishes, build_model, build_task, read_spec_text, save
+from registry.catalog import (
+    Document,
+    Explanation,
+    Library,
+    Override,
+    Overrides,
+    Reference,
+    from_assignments,
+    from_mapping,
+    is_checkpoint,
+)
+from registry.diagnostics import Diagnostic
+from registry.errors import RegistryWarning
+from registry.host import PluginHost, PluginRecord, discover
+from registry.host.discovery import local
+from registry.source import Mapping
+from registry.specs import ModelSpec, TaskSpec
+from registry.task import Task
+from registry.weights import Choice, LocalFile, WeightsRequest, choose, locate
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+#: Dotted or nested settings, or assignments such as `backbone.width_mult=0.5`.
+Settings = Union[Overrides, Sequence[str]]
+
+
+@dataclass(frozen=True)
+class _Prepared:
+    """A model ready to be built: its spec, and the weights it asks for."""
+
+    spec: ModelSpec
+    choice: Choice | None
+
+
+class Registry:
+    """Every part and document that some plugins bring.
+
+    Args:
+        plugins: modules or objects with hooks, for an isolated registry that knows nothing else. By default every installed
+            plugin, as the environment variables allow.
+
+    Raises:
+        PluginError: `REGISTRY_STRICT_PLUGINS=1` and a plugin failed.
+    """
+
+    def __init__(self, plugins: Iterable[Any] | None = None) -> None:
+        self.host = PluginHost(discover() if plugins is None else local(plugins))
+        self.library = Library(self.host)
+
+    @property
+    def plugins(self) -> tuple[PluginRecord, ...]:
+        """Every plugin that was met, with its state and what it registered."""
+        return self.host.plugins
+
+    def list_models(self, pattern: str = "*", *, task: str | None = None) -> list[str]:
+        """Names of the models in the catalog, sorted.
+
+        Args:
+            pattern: a shell pattern such as `*_large*`, matched against names and aliases, letter case included.
+            task: only models of that task.
+
+        Raises:
+            UnknownNameError: no plugin brings that task.
+        """
+        return self.library.models(pattern, task=task)
+
+    def load_spec(
+        self,
+        model: Reference,
+        *,
+        overrides: Settings | None = None,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        weights: WeightsRequest | None = None,
+    ) -> ModelSpec:
+        """The resolved, checked spec of a model; nothing is built or fetched, and torch is not imported.
+
+        Args:
+            model: a name, a path (it starts with `.` or `/`, or ends in `.yaml`, `.yml`, `.json` or `.safetensors`), or a spec.
+            overrides: settings laid over the document: `{"backbone.width_mult": 0.5}`, nested mappings, or a list of
+                assignments `["backbone.width_mult=0.5"]` whose values are read as YAML.
+            num_classes: the head's class count; class names of another count are dropped.
+            in_channels: the backbone's input channels.
+            weights: the weights whose pre-processing and class names the spec shall carry; see `build`.
+
+        Raises:
+            UnknownNameError, ConflictError: no document, or several, have that name; the message lists the nearest.
+            SpecError: the document is not valid; `diagnostics` holds every reason with its position.
+            WeightsError: unknown weights.
+        """
+        return self._prepare(model, overrides, num_classes, in_channels, weights).spec
+
+    def build(
+        self,
+        model: Reference,
+        *,
+        weights: WeightsRequest | None = None,
+        overrides: Settings | None = None,
+        num_classes: int | None = None,
+        in_channels: int | None = None,
+        adapt_input: InputRule | None = None,
+        device: str | torch.device | None = None,
+    ) -> nn.Module:
+        """The model as an `nn.Module`, in training mode; its resolved spec is the attribute `spec`.
+
+        Args:
+            model: a name, a path, or a spec; see `load_spec`. A checkpoint's path builds the model it holds, weights included.
+            weights: a name from the spec, `default`, `torchvision:ENUM.ENTRY`, `hf://owner/repo/file`, a local `.pth` or
+                `.safetensors` file, or a `WeightsSpec`. None, the default, fetches nothing and initialises from torch's
+                global random state; with weights that state is left untouched.
+            overrides: settings laid over the document; see `load_spec`.
+            num_classes: class count. Where the weights have another, the backbone is kept and a warning says that the
+                classifier is new.
+            in_channels: input channels. Where the weights have another, `adapt_input` must say how.
+            adapt_input: `sum` (each kernel is the sum over the weights' channels divided by `in_channels`, so that a grey
+                picture copied into every channel gives the same answer), `mean` (their mean), or `random` (a new first
+                layer).
+            device: where parameters go, such as `cuda`; `meta` gives shapes without memory.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+            UnknownNameError, ConflictError, SpecError: as `load_spec`.
+            WeightsError: the weights cannot be had, read, verified or fitted; nothing is half-loaded.
+            RegistryError: the device is not there, or a plugin's code fails.
+        """
+        prepared = self._prepare(model, overrides, num_classes, in_channels, weights)
+        choice = prepared.choice
+        file = None if choice is None else locate(choice.reference, sha256=choice.sha256)
+        wishes = Wishes(new_head=num_classes is not None, input_rule=adapt_input)
+        return build_model(self.host, prepared.spec, weights=file, wishes=wishes, device=device)
+
+    def save(self, model: nn.Module, path: str | os.PathLike[str]) -> Path:
+        """Writes a built model as a checkpoint, which `build` reads back; the file is complete or absent.
+
+        Raises:
+            WeightsError: the module was not built by a registry, or the file cannot be written.
+        """
+        return save(self.host, model, path)
+
+    def task(self, spec: ModelSpec) -> Task[Any, Any]:
+        """The task object that feeds a model of that spec and reads its answers.
+
+        Raises:
+            MissingExtraError: torch is not installed.
+        """
+        return build_task(self.host, spec, self.categories(spec.task))
+
+    def categories(self, task: TaskSpec) -> tuple[str, ...] | None:
+        """Class names in the order of the outputs, or None where the spec names none."""
+        return self.library.categories(task)
+
+    def explain(self, model: Reference, *, overrides: Settings | None = None, kind: str = "model") -> Explanation:
+        """Every setting of a document with the file and line that set it, and the feature maps it yields.
+
+        Raises:
+            UnknownNameError, ConflictError, SpecError: as `load_spec`.
+        """
+        return self.library.explain(self._open(model, kind), _as_overrides(overrides))
+
+    def validate(self, *paths: str | os.PathLike[str]) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the documents of files and folders, or of the catalog if none are given.
+
+        Returns:
+            Diagnostics sorted by file and position; empty where all is well.
+        """
+        return self.library.validate_files(paths) if paths else self.library.validate_catalog()
+
+    def _open(self, model: Reference, kind: str = "model") -> Document:
+        if not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
+            text, made_with = read_spec_text(Path(os.fspath(model)).expanduser())
+            self._warn_of_missing(made_with, os.fspath(model))
+            return self.library.from_text(text, os.fspath(model), kind)
+        return self.library.open(model, kind)
+
+    def _prepare(
+        self,
+        model: Reference,
+        overrides: Settings | None,
+        num_classes: int | None,
+        in_channels: int | None,
+        request: WeightsRequest | None,
+    ) -> _Prepared:
+        document = self._open(model)
+        settings = _as_overrides(overrides)
+        for path, value in (("head.num_classes", num_classes), ("backbone.in_channels", in_channels)):
+            settings += from_mapping({path: value}) if value is not None else []
+        root = self._resolve(document, settings, num_classes)
+        spec = self._checked(document, root)
+        if request is None and not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
+            return _Prepared(spec, Choice(LocalFile(Path(os.fspath(model)).expanduser()), None, None))
+        if request is None:
+            return _Prepared(spec, None)
+        choice = _from_its_folder(choose(request, spec), root)
+        if choice.entry is not None and spec.weights[choice.entry].task:
+            spec = self._checked(document, self._resolve(document, settings, num_classes, choice.entry))
+        return _Prepared(spec, choice)
+
+    def _resolve(
+        self, document: Document, settings: Sequence[Override], num_classes: int | None, weights: str | None = None
+    ) -> Mapping:
+        root = self.library.resolve(document)
+        if weights is not None:
+            root = self.library.with_weights(root, weights)
+        if num_classes is not None:
+            root = self.library.fit_categories(root, num_classes)
+        return self.library.overridden(document, root, settings)
+
+    def _checked(self, document: Document, root: Mapping) -> ModelSpec:
+        spec, found = self.library.check(document, root)
+        for diagnostic in found:
+            warnings.warn(str(diagnostic), RegistryWarning, stacklevel=4)
+        assert isinstance(spec, ModelSpec)
+        return spec
+
+    def _warn_of_missing(self, made_with: dict[str, str], name: str) -> None:
+        here = {
+            record.origin.distribution: record.origin.version for record in self.plugins if record.state == "loaded"
+        }
+        for distribution, version in made_with.items():
+            if distribution not in here:
+                text = f"{name} was made with the plugin {distribution} {version}, which is not loaded here"
+                warnings.warn(text, RegistryWarning, stacklevel=4)
+
+
+def _as_overrides(settings: Settings | None) -> list[Override]:
+    if settings is None:
+        return []
+    if isinstance(settings, str):
+        return from_assignments([settings])
+    return from_assignments(settings) if isinstance(settings, Sequence) else from_mapping(settings)
+
+
+def _from_its_folder(choice: Choice, root: Mapping) -> Choice:
+    """A relative path in a document means the folder of the file that wrote it."""
+    if choice.entry is None or not isinstance(choice.reference, LocalFile):
+        return choice
+    node: Any = root
+    for key in ("weights", choice.entry, "source"):
+        node = node.get(key)
+    return replace(choice, reference=LocalFile(Path(node.span.file).parent / choice.reference.path))

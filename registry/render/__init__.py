@@ -1,0 +1,1 @@
+"""How diagnostics and tables look: one renderer a file."""

@@ -1,0 +1,34 @@
+"""Diagnostics for machines, as plain data ready for `json.dumps`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from registry.diagnostics import Diagnostic
+from registry.source import Span
+
+
+def as_data(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
+    """One dict a diagnostic; lines and columns count from 1, ends are exclusive."""
+    return [
+        {
+            "rule": diagnostic.rule,
+            "severity": diagnostic.severity,
+            "message": diagnostic.message,
+            "suggestion": diagnostic.suggestion,
+            **_position(diagnostic.span),
+            "related": [{"message": related.message, **_position(related.span)} for related in diagnostic.related],
+        }
+        for diagnostic in diagnostics
+    ]
+
+
+def _position(span: Span) -> dict[str, Any]:
+    return {
+        "file": span.file,
+        "line": span.line,
+        "column": span.column,
+        "end_line": span.end_line,
+        "end_column": span.end_column,
+    }

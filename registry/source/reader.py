@@ -1,0 +1,221 @@
+"""Files to nodes: bytes are decoded, parsed by libyaml event by event, and bounded in size and depth.
+
+Events rather than libyaml's own composer: its recursion has no limit of its own, and its mapping forgets where a key stood.
+No tag is honoured, so no document can name a Python object.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from registry.source.nodes import Entry, Mapping, Node, Scalar, Sequence, Source, Span
+from registry.source.problems import SourceProblem
+from registry.source.scalars import resolve
+
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+MAX_BYTES = 4_000_000
+MAX_DEPTH = 50
+#: Nodes of one document after its aliases are followed: what an alias bomb multiplies.
+MAX_NODES = 200_000
+
+
+def read_file(path: str | os.PathLike[str]) -> list[Node]:
+    """Every document of a YAML or JSON file.
+
+    Raises:
+        SourceProblem: the file cannot be read, is too large, is not UTF-8, or is not YAML.
+    """
+    name = os.fspath(path)
+    nowhere = _point(Source(name))
+    try:
+        if os.path.isdir(path):
+            raise IsADirectoryError
+        if os.path.getsize(path) > MAX_BYTES:
+            raise SourceProblem("REG006", f"the file has more than {MAX_BYTES:,} bytes", nowhere, "split it")
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        raise SourceProblem("REG001", "there is no such file", nowhere) from None
+    except IsADirectoryError:
+        raise SourceProblem("REG001", "this is a folder, not a file", nowhere) from None
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise SourceProblem("REG001", f"the file cannot be read: {reason}", nowhere) from None
+    return read_bytes(data, name)
+
+
+def read_bytes(data: bytes, name: str) -> list[Node]:
+    """Every document of a YAML or JSON text.
+
+    Raises:
+        SourceProblem: as for `read_file`.
+    """
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode("utf-8", "replace")
+        source = Source(name, before)
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        where = Span(source, line, column, line, column + 1)
+        message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
+        raise SourceProblem("REG002", message, where, "save it as UTF-8") from None
+    source = Source(name, text)
+    if len(data) > MAX_BYTES:
+        raise SourceProblem("REG006", f"the text has more than {MAX_BYTES:,} bytes", _point(source), "split it")
+    return _Composer(source).documents()
+
+
+def read_value(text: str, name: str) -> Node:
+    """One value as a YAML document would read it; an empty text is null.
+
+    Raises:
+        SourceProblem: the text is not one YAML value.
+    """
+    source = Source(name, text)
+    documents = _Composer(source).documents()
+    if len(documents) > 1:
+        raise SourceProblem("REG003", "one value was expected, not several documents", _point(source))
+    return documents[0] if documents else Scalar(None, _point(source))
+
+
+def _point(source: Source) -> Span:
+    return Span(source, 1, 1, 1, 1)
+
+
+@dataclass
+class _Open:
+    """A collection whose end has not been read yet."""
+
+    event: Any
+    children: list[Node] = field(default_factory=list)
+
+
+class _Composer:
+    """Builds nodes from libyaml's events without recursion."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._anchors: dict[str, Node] = {}
+        self._sizes: dict[int, int] = {}
+
+    def documents(self) -> list[Node]:
+        found: list[Node] = []
+        stack: list[_Open] = []
+        try:
+            for event in yaml.parse(self._source.text, Loader=_Loader):
+                if isinstance(event, yaml.DocumentStartEvent):
+                    self._anchors.clear()
+                    self._sizes.clear()
+                    continue
+                node = self._step(event, stack)
+                if node is None:
+                    continue
+                if stack:
+                    stack[-1].children.append(node)
+                else:
+                    found.append(node)
+        except yaml.MarkedYAMLError as error:
+            raise self._syntax(error) from None
+        except yaml.YAMLError as error:
+            raise self._unreadable(error) from None
+        return found
+
+    def _step(self, event: Any, stack: list[_Open]) -> Node | None:
+        """Takes one event; returns the node that it completes."""
+        if isinstance(event, yaml.AliasEvent):
+            node = self._anchors.get(str(event.anchor))
+            if node is None:
+                raise SourceProblem("REG003", f"there is no anchor `&{event.anchor}` above", self._span(event))
+            return node
+        if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
+            self._refuse_tag(event)
+            if len(stack) >= MAX_DEPTH:
+                raise SourceProblem("REG006", f"values are nested more than {MAX_DEPTH} deep", self._span(event))
+            stack.append(_Open(event))
+            return None
+        if isinstance(event, yaml.ScalarEvent):
+            self._refuse_tag(event)
+            return self._keep(event, self._scalar(event), 1)
+        if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
+            opened = stack.pop()
+            size = 1 + sum(self._sizes[id(child)] for child in opened.children)
+            span = self._span(opened.event, event)
+            if size > MAX_NODES:
+                raise SourceProblem("REG006", f"more than {MAX_NODES:,} values, aliases followed", span)
+            if isinstance(opened.event, yaml.SequenceStartEvent):
+                return self._keep(opened.event, Sequence(tuple(opened.children), span), size)
+            return self._keep(opened.event, self._mapping(opened, span), size)
+        return None
+
+    def _keep(self, event: Any, node: Node, size: int) -> Node:
+        self._sizes[id(node)] = size
+        if event.anchor is not None:
+            self._anchors[event.anchor] = node
+        return node
+
+    def _scalar(self, event: Any) -> Scalar:
+        span = self._span(event)
+        if not event.implicit[0]:
+            return Scalar(event.value, span)
+        try:
+            return Scalar(resolve(event.value), span)
+        except ValueError as error:
+            raise SourceProblem("REG006", str(error), span) from None
+
+    def _mapping(self, opened: _Open, span: Span) -> Mapping:
+        entries: dict[str, Entry] = {}
+        merged: dict[str, Entry] = {}
+        for key, value in zip(opened.children[::2], opened.children[1::2], strict=True):
+            if not isinstance(key, Scalar) or not isinstance(key.value, str):
+                written = f"`{key.value}`" if isinstance(key, Scalar) else "a list or mapping"
+                raise SourceProblem("REG005", f"a key must be a text, not {written}", key.span, "quote it")
+            if key.value == "<<":
+                for name, entry in self._merged(value):
+                    merged.setdefault(name, entry)
+            elif key.value in entries:
+                first = entries[key.value].key_span.line
+                raise SourceProblem("REG004", f"the key `{key.value}` stands twice, first on line {first}", key.span)
+            else:
+                entries[key.value] = Entry(key.span, value)
+        return Mapping({**merged, **entries}, span)
+
+    def _merged(self, value: Node) -> list[tuple[str, Entry]]:
+        """Entries that a merge key `<<` brings in, the first mapping winning."""
+        mappings = value.items if isinstance(value, Sequence) else (value,)
+        found: list[tuple[str, Entry]] = []
+        for mapping in mappings:
+            if not isinstance(mapping, Mapping):
+                raise SourceProblem("REG003", "`<<` takes a mapping or a list of mappings", mapping.span)
+            found.extend(mapping.entries.items())
+        return found
+
+    def _refuse_tag(self, event: Any) -> None:
+        if event.tag is not None and event.tag != "!":
+            tag = event.tag.replace("tag:yaml.org,2002:", "!!")
+            raise SourceProblem("REG007", f"the tag `{tag}` is not allowed", self._span(event), "write the value alone")
+
+    def _span(self, start: Any, end: Any = None) -> Span:
+        first, last = start.start_mark, (end or start).end_mark
+        return Span(self._source, first.line + 1, first.column + 1, last.line + 1, last.column + 1)
+
+    def _syntax(self, error: yaml.MarkedYAMLError) -> SourceProblem:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        where = Span(self._source, line, column, line, column + 1)
+        context = f" ({error.context})" if error.context else ""
+        return SourceProblem("REG003", f"not YAML: {error.problem or 'cannot be parsed'}{context}", where)
+
+    def _unreadable(self, error: yaml.YAMLError) -> SourceProblem:
+        """A character that YAML forbids, such as NUL; libyaml tells its offset, not its line."""
+        position = getattr(error, "position", 0)
+        before = self._source.text[:position]
+        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+        where = Span(self._source, line, column, line, column + 1)
+        character = getattr(error, "character", None)
+        named = f"U+{character:04X}" if isinstance(character, int) else "a control character"
+        return SourceProblem("REG003", f"not YAML: {named} is not allowed", where, "remove it")

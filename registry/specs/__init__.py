@@ -1,0 +1,41 @@
+"""Typed specs: what a document of each kind may say. Pure data and arithmetic; nothing here imports torch."""
+
+from registry.specs.base import Listed, Spec
+from registry.specs.features import FeatureMap
+from registry.specs.findings import Finding, Severity
+from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
+from registry.specs.parts import (
+    PART_KINDS,
+    BackboneSpec,
+    DatasetSpec,
+    ExportSpec,
+    HeadSpec,
+    PartSpec,
+    PartTypes,
+    QuantizationSpec,
+    RecipeSpec,
+    TaskSpec,
+)
+
+__all__ = [
+    "PART_KINDS",
+    "BackboneSpec",
+    "BudgetSpec",
+    "DatasetSpec",
+    "ExportSpec",
+    "FeatureMap",
+    "FiguresSpec",
+    "Finding",
+    "HeadSpec",
+    "Listed",
+    "ModelSpec",
+    "PartSpec",
+    "PartTypes",
+    "QuantizationSpec",
+    "RecipeSpec",
+    "ReferenceSpec",
+    "Severity",
+    "Spec",
+    "TaskSpec",
+    "WeightsSpec",
+]

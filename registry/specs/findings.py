@@ -1,0 +1,31 @@
+"""What a spec says about itself beyond single values: findings, later given a position by whoever knows the file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A contradiction between values that are each valid alone.
+
+    Attributes:
+        rule: id of the rule, such as `REG204`.
+        path: where in the spec that reports it, as keys and indices; `("head", "levels", 0)`.
+        message: what is wrong, in one sentence.
+        suggestion: what to write instead, or None.
+        severity: an error stops a build, a warning does not.
+    """
+
+    rule: str
+    path: tuple[str | int, ...]
+    message: str
+    suggestion: str | None = None
+    severity: Severity = "error"
+
+    def within(self, *prefix: str | int) -> Finding:
+        """The same finding seen from a spec that holds the reporting one at `prefix`."""
+        return Finding(self.rule, (*prefix, *self.path), self.message, self.suggestion, self.severity)

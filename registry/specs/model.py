@@ -1,0 +1,161 @@
+"""The model document: a backbone, a head and a task, with figures, weights and references."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from registry.errors import RegistryError
+from registry.specs.base import Listed, Spec
+from registry.specs.findings import Finding
+from registry.specs.parts import (
+    BackboneSpec,
+    HeadSpec,
+    PartSpec,
+    PartTypes,
+    QuantizationSpec,
+    RecipeSpec,
+    TaskSpec,
+)
+
+
+class ReferenceSpec(Spec):
+    """A paper, a source file or a page that the model comes from."""
+
+    title: Annotated[str, Field(min_length=1, description="Title, or what the link shows.")]
+    url: Annotated[str, Field(pattern=r"^https://", description="Where it is, https only.")]
+
+
+class FiguresSpec(Spec):
+    """Published figures of the architecture, whatever its weights."""
+
+    parameters: Annotated[int | None, Field(ge=0, description="Number of trainable parameters.")] = None
+    macs: Annotated[float | None, Field(ge=0, description="Multiply-adds of one forward at the published size.")] = None
+    source: Annotated[str | None, Field(description="Who published them.")] = None
+
+
+class BudgetSpec(Spec):
+    """Upper limits that a deep validation holds the built model to."""
+
+    parameters: Annotated[float | None, Field(gt=0, description="Most parameters allowed.")] = None
+    macs: Annotated[float | None, Field(gt=0, description="Most multiply-adds of one forward.")] = None
+    size_mb: Annotated[float | None, Field(gt=0, description="Most megabytes (10^6 bytes) of float32 weights.")] = None
+
+
+class WeightsSpec(Spec):
+    """One set of published weights: where it is, how it is checked, and what travels with it."""
+
+    source: Annotated[
+        str,
+        Field(
+            min_length=1,
+            description="`torchvision:ENUM.ENTRY`, `hf://owner/repo/file`, or a path that starts with `.` or `/`.",
+        ),
+    ]
+    sha256: Annotated[
+        str | None,
+        Field(pattern=r"^[0-9a-fA-F]{8,64}$", description="SHA-256 of the file, or its first 8 or more hex digits."),
+    ] = None
+    metrics: Annotated[dict[str, float], Field(description="Published accuracy by metric name, in percent.")] = {}
+    task: Annotated[
+        dict[str, Any], Field(description="Task settings that these weights need, merged over the model's.")
+    ] = {}
+    recipe: Annotated[str | None, Field(description="Link to the recipe that trained them.")] = None
+    licence: Annotated[str | None, Field(description="Licence of the weights.")] = None
+
+
+def _resolve_part(value: Any, info: ValidationInfo) -> Any:
+    """A mapping becomes the spec class that its `type` names among the parts of the field's kind."""
+    if not isinstance(value, dict):
+        return value
+    types: PartTypes | None = (info.context or {}).get("types")
+    if types is None:
+        raise PydanticCustomError("no_registry", "a part given as a mapping is read through registry.load_spec()")
+    kind = str(info.field_name)
+    type_name = value.get("type")
+    if not isinstance(type_name, str):
+        raise _at_type(kind, "string_type" if "type" in value else "missing", "a type is needed", type_name)
+    try:
+        spec_class = types.spec_class(kind, type_name)
+    except RegistryError as error:
+        raise _at_type(kind, "part_type", str(error), type_name) from error
+    return spec_class.model_validate({**value, "type": type_name.rpartition("/")[2]}, context=info.context)
+
+
+def _at_type(kind: str, error_type: str, message: str, value: Any) -> ValidationError:
+    """A validation error that points at the `type` key of a part."""
+    error = PydanticCustomError(error_type, "{text}", {"text": message})
+    return ValidationError.from_exception_data(kind, [InitErrorDetails(type=error, loc=("type",), input=value)])
+
+
+_Part = BeforeValidator(_resolve_part)
+
+
+class ModelSpec(Spec):
+    """A whole model: everything that is needed to build, feed and describe it."""
+
+    spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
+    kind: Literal["model"] = "model"
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name.")]
+    aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
+    summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""
+    task: Annotated[SerializeAsAny[TaskSpec], _Part, Field(description="What goes in and comes out.")]
+    backbone: Annotated[
+        SerializeAsAny[BackboneSpec], _Part, Field(description="What turns the image into feature maps.")
+    ]
+    head: Annotated[SerializeAsAny[HeadSpec], _Part, Field(description="What turns feature maps into outputs.")]
+    recipe: Annotated[SerializeAsAny[Annotated[RecipeSpec, _Part]] | None, Field(description="How it is trained.")] = (
+        None
+    )
+    quantization: Annotated[
+        SerializeAsAny[Annotated[QuantizationSpec, _Part]] | None, Field(description="How it is quantized.")
+    ] = None
+    weights: Annotated[dict[str, WeightsSpec], Field(description="Published weights by name.")] = {}
+    default_weights: Annotated[str | None, Field(description="Which of `weights` the word `default` means.")] = None
+    figures: Annotated[FiguresSpec, Field(description="Published figures.")] = FiguresSpec()
+    budget: Annotated[BudgetSpec, Field(description="Upper limits.")] = BudgetSpec()
+    references: Annotated[Listed[ReferenceSpec], Field(description="Where the model comes from.")] = ()
+
+    def parts(self) -> Iterator[tuple[str, PartSpec]]:
+        """Each part of the model with the key that holds it."""
+        for key in ("task", "backbone", "head", "recipe", "quantization"):
+            part = getattr(self, key)
+            if part is not None:
+                yield key, part
+
+    def check(self) -> Iterator[Finding]:
+        """Contradictions inside and between the parts; paths are relative to the model."""
+        own = [finding.within(key) for key, part in self.parts() for finding in part.check()]
+        yield from own
+        if self.head.task != self.task.type:
+            yield Finding(
+                "REG203",
+                ("head", "type"),
+                f"head `{self.head.type}` serves the task `{self.head.task}`, the model's task is `{self.task.type}`",
+                f"set task to `{self.head.task}`, or choose a head for `{self.task.type}`",
+            )
+        if self.recipe is not None and self.recipe.tasks and self.task.type not in self.recipe.tasks:
+            yield Finding(
+                "REG203", ("recipe", "type"), f"recipe `{self.recipe.type}` does not train `{self.task.type}`"
+            )
+        if not any(finding.severity == "error" for finding in own):
+            features = self.backbone.feature_maps()
+            yield from (finding.within("head") for finding in self.head.check_features(features))
+        if self.default_weights is not None and self.default_weights not in self.weights:
+            known = ", ".join(f"`{name}`" for name in self.weights) or "none"
+            yield Finding(
+                "REG206",
+                ("default_weights",),
+                f"no weights are called `{self.default_weights}`",
+                f"known here: {known}",
+            )
+
+    def digest(self) -> str:
+        """SHA-256 (64 hex digits) of the spec's canonical JSON: equal specs, equal digests."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()

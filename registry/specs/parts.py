@@ -1,0 +1,109 @@
+"""Base classes of the parts that plugins declare, one per kind of document."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar, Protocol
+
+from pydantic import Field
+
+from registry.specs.base import Listed, Spec
+from registry.specs.features import FeatureMap
+from registry.specs.findings import Finding
+
+#: Every kind of part, in the order in which help and listings show them.
+PART_KINDS = ("backbone", "head", "task", "dataset", "recipe", "quantization", "export")
+
+
+class PartSpec(Spec):
+    """Settings of one part. A subclass names its type: `type: Literal["my_head"] = "my_head"`."""
+
+    kind: ClassVar[str]
+
+    type: Annotated[str, Field(min_length=1, description="Registered type of the part.")]
+
+    def check(self) -> Iterable[Finding]:
+        """Contradictions between this part's own settings; paths are relative to the part."""
+        return ()
+
+
+class PartTypes(Protocol):
+    """Whatever can turn the kind and type of a part into its spec class; the plugin host does."""
+
+    def spec_class(self, kind: str, type_name: str) -> type[PartSpec]:
+        """The registered spec class.
+
+        Raises:
+            registry.errors.RegistryError: unknown, ambiguous, or not importable.
+        """
+
+
+class BackboneSpec(PartSpec):
+    """A network that turns images into feature maps."""
+
+    kind: ClassVar[str] = "backbone"
+
+    in_channels: Annotated[int, Field(ge=1, le=4096, description="Channels of the input image; 3 for RGB.")] = 3
+
+    def feature_maps(self) -> tuple[FeatureMap, ...]:
+        """The maps a head can ask for, from the finest to the last, by arithmetic alone."""
+        raise TypeError(f"{type(self).__name__} does not define feature_maps()")
+
+    def head_channels(self, channels: int) -> int:
+        """A head's nominal channel count, scaled as this backbone scales its own last layers; unchanged by default."""
+        return channels
+
+
+class HeadSpec(PartSpec):
+    """What turns feature maps into a task's outputs."""
+
+    kind: ClassVar[str] = "head"
+    #: Name of the task whose outputs this head yields.
+    task: ClassVar[str]
+
+    num_classes: Annotated[int, Field(ge=1, le=1_000_000, description="Number of classes the head tells apart.")]
+
+    def check_features(self, features: tuple[FeatureMap, ...]) -> Iterable[Finding]:
+        """Feature maps that this head needs and `features` lacks; paths are relative to the head."""
+        return ()
+
+
+class TaskSpec(PartSpec):
+    """What goes in and what comes out: pre-processing, categories, and how results are read."""
+
+    kind: ClassVar[str] = "task"
+
+    categories: Annotated[
+        str | Annotated[Listed[str], Field(min_length=1)] | None,
+        Field(description="Class names in the order of the head's outputs: a registered list's name, or the names."),
+    ] = None
+
+
+class DatasetSpec(PartSpec):
+    """Where images and labels come from."""
+
+    kind: ClassVar[str] = "dataset"
+    #: Name of the task whose targets this dataset yields.
+    task: ClassVar[str]
+
+
+class RecipeSpec(PartSpec):
+    """How a model is trained."""
+
+    kind: ClassVar[str] = "recipe"
+    #: Names of the tasks that this recipe trains; empty for any.
+    tasks: ClassVar[tuple[str, ...]] = ()
+
+
+class QuantizationSpec(PartSpec):
+    """How a float model becomes an integer one."""
+
+    kind: ClassVar[str] = "quantization"
+
+
+class ExportSpec(PartSpec):
+    """What file a model is exported to."""
+
+    kind: ClassVar[str] = "export"
+    #: Suffix of the files this target writes, with the dot.
+    suffix: ClassVar[str]

@@ -1,0 +1,69 @@
+"""Which weights a request means: a name that the model's spec knows, `default`, a reference, or a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Union
+
+from registry.errors import WeightsError
+from registry.specs import ModelSpec, WeightsSpec
+from registry.suggest import did_you_mean
+from registry.weights.reference import LocalFile, Reference, parse_reference
+
+#: What a caller may give: a name, a reference, a path, or a weights spec.
+WeightsRequest = Union[str, "os.PathLike[str]", WeightsSpec]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Weights that were asked for.
+
+    Attributes:
+        reference: where they are.
+        sha256: expected digest or its beginning, or None.
+        entry: name of the entry in the model's spec, or None for weights that the spec does not list.
+    """
+
+    reference: Reference
+    sha256: str | None
+    entry: str | None
+
+
+def choose(request: WeightsRequest, spec: ModelSpec) -> Choice:
+    """The weights that a request means for a model.
+
+    Raises:
+        WeightsError: no such name, and no reference or path either.
+    """
+    if isinstance(request, WeightsSpec):
+        return Choice(parse_reference(request.source), request.sha256, None)
+    if not isinstance(request, str):
+        return Choice(LocalFile(Path(os.fspath(request))), None, None)
+    name = _entry(request, spec)
+    if name is not None:
+        entry = spec.weights[name]
+        return Choice(parse_reference(entry.source), entry.sha256, name)
+    try:
+        return Choice(parse_reference(request), None, None)
+    except WeightsError as error:
+        raise WeightsError(f"{_unknown(request, spec)}; {error}") from None
+
+
+def _entry(request: str, spec: ModelSpec) -> str | None:
+    if request.lower() == "default":
+        if spec.default_weights is None:
+            raise WeightsError(f"{_unknown(request, spec)}; name weights, or give a file")
+        return spec.default_weights
+    if request in spec.weights:
+        return request
+    return next((name for name, entry in spec.weights.items() if entry.source == request), None)
+
+
+def _unknown(request: str, spec: ModelSpec) -> str:
+    names: Mapping[str, WeightsSpec] = spec.weights
+    if not names:
+        return f"`{spec.name}` has no published weights, so none called `{request}`"
+    return f"`{spec.name}` has no weights called `{request}`; {did_you_mean(request, names)}"
