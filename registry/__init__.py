@@ -54,6 +54,7 @@ def build(
     model: Reference,
     *,
     weights: WeightsRequest | None = None,
+    sha256: str | None = None,
     overrides: Settings | None = None,
     num_classes: int | None = None,
     in_channels: int | None = None,
@@ -64,6 +65,7 @@ def build(
     return default_registry().build(
         model,
         weights=weights,
+        sha256=sha256,
         overrides=overrides,
         num_classes=num_classes,
         in_channels=in_channels,

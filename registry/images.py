@@ -1,6 +1,7 @@
-"""Image files: any file becomes one right RGB picture, or an error that says what to do.
+"""Image files: any file becomes one right RGB picture, or an error that says what to do; paths become files.
 
 Pixels are taken as stored: colour profiles and gamma are not applied, as `torchvision.io.decode_image` does not either.
+The helpers raise `ImageError` without the name of the file, which `read_image` puts before it.
 """
 
 from __future__ import annotations
@@ -22,13 +23,9 @@ if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
 _SUFFIX: Final = re.compile(r"\.(a?png|avif|bmp|dib|gif|jfif|jp2|jpe?g?|mpo|p[bgnp]m|tga|tiff?|webp)", re.IGNORECASE)
-# Pillow opens these too: a language of printers, for which it runs Ghostscript; drawings; arrays of measurements; video.
+# Pillow opens these too: a language of printers, by running Ghostscript; drawings; arrays of measurements; video.
 _NOT_PICTURES: Final = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"})
 _LARGE: Final = threading.Lock()
-
-
-class _Refusal(Exception):
-    """What is wrong with an image and what to do; `read_image` puts the name before it."""
 
 
 def read_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image:
@@ -58,8 +55,8 @@ def read_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image
     try:
         with _opened(source) as stream:
             return _decoded(stream)
-    except _Refusal as refusal:
-        raise ImageError(f"cannot read image {name}: {refusal}") from refusal.__cause__
+    except ImageError as problem:
+        raise ImageError(f"cannot read image {name}: {problem}") from problem.__cause__
 
 
 def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> BinaryIO:
@@ -69,15 +66,17 @@ def _opened(source: str | os.PathLike[str] | bytes | BinaryIO) -> BinaryIO:
         path = Path(source)
         return path.open("rb") if path.is_file() else io.BytesIO(path.read_bytes())  # a pipe cannot seek
     except FileNotFoundError as error:
-        raise _Refusal("there is no such file; check the path") from error
+        raise ImageError("there is no such file; check the path") from error
     except IsADirectoryError as error:
-        raise _Refusal("it is a folder; name a file in it") from error
+        raise ImageError("it is a folder; name a file in it") from error
     except PermissionError as error:
-        raise _Refusal("permission denied; make the file readable for this user") from error
+        raise ImageError("permission denied; make the file readable for this user") from error
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path, a closed stream
-        raise _Refusal(f"it cannot be opened ({getattr(error, 'strerror', None) or error}); check the path") from error
+        raise ImageError(
+            f"it cannot be opened ({getattr(error, 'strerror', None) or error}); check the path"
+        ) from error
     except (AttributeError, TypeError) as error:
-        raise _Refusal("it is neither a path nor bytes nor a binary stream; give one of these") from error
+        raise ImageError("it is neither a path nor bytes nor a binary stream; give one of these") from error
 
 
 def _decoded(stream: BinaryIO) -> Image.Image:
@@ -99,48 +98,49 @@ def _decoded(stream: BinaryIO) -> Image.Image:
                 quiet.enter_context(warnings.catch_warnings())
                 warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             image.load()
-        rgb = _rgb(image, str(layout[0] if isinstance(layout, tuple) else layout))
-    except _Refusal:
+        rgb = _rgb(image, str(layout[0] if isinstance(layout, tuple) and layout else layout))
+        rgb.info = {}
+        with contextlib.suppress(Exception):  # EXIF that cannot be read turns nothing
+            rgb.getexif()[0x0112] = image.getexif()[0x0112]
+        ImageOps.exif_transpose(rgb, in_place=True)
+        return rgb
+    except ImageError:
         raise
     except Exception as error:  # Pillow's decoders meet damaged data with errors of any type
         raise _undecodable(str(image.format), error) from error
-    rgb.info = {}
-    with contextlib.suppress(Exception):  # EXIF that cannot be read turns nothing
-        rgb.getexif()[0x0112] = image.getexif()[0x0112]
-    ImageOps.exif_transpose(rgb, in_place=True)
-    return rgb
 
 
 def _identified(stream: BinaryIO) -> ImageFile.ImageFile:
-    """`PIL.Image.open` without its warnings, and aware of a format that knew the file and failed."""
+    """`PIL.Image.open` without its warning of large images, and aware of a format that knew the file and failed."""
     from PIL import Image
 
-    prefix = stream.read(16)
-    if not prefix:
-        raise _Refusal("it is empty (0 bytes); copy or download it again")
+    if not (prefix := stream.read(16)):
+        raise ImageError("it is empty (0 bytes); copy or download it again")
     Image.preinit()  # the common formats come first
     Image.init()
-    failure: _Refusal | None = None
+    failure: ImageError | None = None
     for kind in [kind for kind in Image.ID if kind not in _NOT_PICTURES]:
         factory, accepts = Image.OPEN[kind]
-        if accepts is None or accepts(prefix):
-            stream.seek(0)
-            try:
+        try:
+            if accepts is None or accepts(prefix.ljust(16, b"\0")):
+                stream.seek(0)
                 return factory(stream, "")
-            except (SyntaxError, IndexError, TypeError, struct.error) as error:  # another format may fit
-                failure = failure or (_undecodable(kind, error) if accepts else None)
-            except Exception as error:
-                raise _undecodable(kind, error) from error
-    raise failure or _Refusal("its content is not an image; name another file, or convert it to JPEG or PNG")
+        except (SyntaxError, IndexError, TypeError, struct.error) as error:  # another format may fit
+            failure = failure or (_undecodable(kind, error) if accepts else None)
+        except Exception as error:
+            raise _undecodable(kind, error) from error
+    raise failure or ImageError("its content is no image that Pillow reads; convert it to JPEG or PNG, or name another")
 
 
-def _undecodable(kind: str, error: Exception) -> _Refusal:
+def _undecodable(kind: str, error: Exception) -> ImageError:
     text = str(error) or type(error).__name__
     if too_large := re.match(r"Image size \((\d+) pixels\) exceeds limit of (\d+)", text):
-        return _Refusal("it has {} pixels, over the limit of {}; make it smaller first".format(*too_large.groups()))
+        return ImageError("it has {} pixels, over the limit of {}; make it smaller first".format(*too_large.groups()))
+    if isinstance(error, MemoryError):
+        return ImageError(f"there is not enough memory for its {kind} data; make it smaller first")
     text = {"not identified by this driver": "its width or height is 0"}.get(text, text)
     advice = "copy or download it again, or convert it to JPEG or PNG"
-    return _Refusal(f"its {kind} data are damaged, cut short or unusual: {text}; {advice}")
+    return ImageError(f"its {kind} data are damaged, cut short or unusual: {text}; {advice}")
 
 
 def _rgb(image: Image.Image, layout: str) -> Image.Image:
@@ -155,7 +155,7 @@ def _rgb(image: Image.Image, layout: str) -> Image.Image:
     elif image.mode == "L" and isinstance(transparent, int):  # PNG counts it in the levels of the file
         image.info["transparency"] = transparent * {"L;2": 85, "L;4": 17}.get(layout, 1)
     elif layout == "RGB;16B" and transparent:
-        raise _Refusal("it marks a 16-bit colour as transparent; give it 8 bits or an alpha channel first")
+        raise ImageError("it marks a 16-bit colour as transparent; give it 8 bits or an alpha channel first")
     alpha = image.mode in ("LA", "PA", "RGBA", "RGBa") or (image.palette and image.palette.mode == "RGBA")
     if not alpha and "transparency" not in image.info:
         return image.convert("RGB")
@@ -170,11 +170,11 @@ def _high_byte(image: Image.Image, layout: str, transparent: int | None) -> Imag
     from PIL import Image, ImageOps
 
     if image.mode == "F":
-        raise _Refusal("its pixels are floats, without a defined white; convert it to 8 or 16 bits first")
+        raise ImageError("its pixels are floats, without a defined white; convert it to 8 or 16 bits first")
     wide = image.convert("I")
     low, _ = cast("tuple[int, int]", wide.getextrema())
     if low < 0 or not (image.format in ("PNG", "PPM") or "I;16" in image.mode + layout):
-        raise _Refusal("its pixels are 32-bit or negative numbers, without a defined white; convert it to 8 or 16 bits first")
+        raise ImageError("its pixels are 32-bit or signed, without a defined white; convert it to 8 or 16 bits first")
     grey = wide.point([value >> (4 if layout == "I;12" else 8) for value in range(65536)], "L")
     if getattr(image, "tag_v2", {}).get(262) == 0:  # TIFF's WhiteIsZero, which Pillow heeds up to 8 bits only
         grey = ImageOps.invert(grey)
@@ -211,7 +211,7 @@ def find_images(paths: Iterable[str]) -> list[Path]:
 
 def _below(folder: Path) -> list[Path]:
     def refuse(error: OSError) -> None:
-        raise ImageError(f"cannot list the folder {str(error.filename)!r} ({error.strerror}); make it readable") from error
+        raise ImageError(f"cannot list folder {str(error.filename)!r}: {error.strerror}; make it readable") from error
 
     images: list[Path] = []
     for root, folders, files in os.walk(folder, onerror=refuse):

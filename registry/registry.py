@@ -28,7 +28,7 @@ from registry.host.discovery import local
 from registry.source import Mapping
 from registry.specs import ModelSpec, TaskSpec
 from registry.task import Task
-from registry.weights import Choice, LocalFile, WeightsRequest, choose, locate
+from registry.weights import Choice, LocalFile, WeightsRequest, choose, locate, verify_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -76,7 +76,7 @@ class Registry:
         Raises:
             UnknownNameError: no plugin brings that task.
         """
-        return self.library.models(pattern, task=task)
+        return [summary.name for summary in self.library.summaries(pattern, task=task)]
 
     def load_spec(
         self,
@@ -109,6 +109,7 @@ class Registry:
         model: Reference,
         *,
         weights: WeightsRequest | None = None,
+        sha256: str | None = None,
         overrides: Settings | None = None,
         num_classes: int | None = None,
         in_channels: int | None = None,
@@ -122,6 +123,7 @@ class Registry:
             weights: a name from the spec, `default`, `torchvision:ENUM.ENTRY`, `hf://owner/repo/file`, a local `.pth` or
                 `.safetensors` file, or a `WeightsSpec`. None, the default, fetches nothing and initialises from torch's
                 global random state; with weights that state is left untouched.
+            sha256: digest that the weights file must have, or its first 8 or more hex digits; beside the spec's own.
             overrides: settings laid over the document; see `load_spec`.
             num_classes: class count. Where the weights have another, the backbone is kept and a warning says that the
                 classifier is new.
@@ -140,6 +142,8 @@ class Registry:
         prepared = self._prepare(model, overrides, num_classes, in_channels, weights)
         choice = prepared.choice
         file = None if choice is None else locate(choice.reference, sha256=choice.sha256)
+        if file is not None and sha256 is not None:
+            verify_sha256(file, sha256)
         wishes = Wishes(new_head=num_classes is not None, input_rule=adapt_input)
         return build_model(self.host, prepared.spec, weights=file, wishes=wishes, device=device)
 

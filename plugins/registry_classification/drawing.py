@@ -38,7 +38,9 @@ def draw_classes(image: Image.Image, classes: Sequence[tuple[str, float]]) -> Im
     return sheet
 
 
-def _fitted(text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _fitted(
+    text: str, room: float, draw: ImageDraw.ImageDraw, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
+) -> str:
     """The text, cut with an ellipsis to `room` pixels."""
     if draw.textlength(text, font=font) <= room:
         return text

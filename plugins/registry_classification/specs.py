@@ -18,10 +18,12 @@ class PreprocessingSpec(Spec):
     Source: torchvision.transforms._presets.ImageClassification.
     """
 
-    resize: Annotated[int | None, Field(ge=1, le=8192, description="Length of the shorter side in pixels; null: keep.")] = (
-        256
+    resize: Annotated[
+        int | None, Field(ge=1, le=8192, description="Length of the shorter side in pixels; null: keep.")
+    ] = 256
+    crop: Annotated[int | None, Field(ge=1, le=8192, description="Side of the centre crop in pixels; null: none.")] = (
+        224
     )
-    crop: Annotated[int | None, Field(ge=1, le=8192, description="Side of the centre crop in pixels; null: none.")] = 224
     interpolation: Annotated[
         Literal["bilinear", "bicubic", "nearest"], Field(description="How pixels are resampled.")
     ] = "bilinear"
@@ -42,6 +44,11 @@ class ClassificationSpec(TaskSpec):
         PreprocessingSpec()
     )
     top_k: Annotated[int, Field(ge=1, le=1000, description="How many classes a result names.")] = 5
+
+    def image_size(self) -> tuple[int, int] | None:
+        """The side of the crop, twice."""
+        crop = self.preprocessing.crop
+        return None if crop is None else (crop, crop)
 
     def check(self) -> Iterable[Finding]:
         """Mean and deviation must pair up, and a deviation divides."""
@@ -71,6 +78,9 @@ class MobileNetV3ClassifierSpec(HeadSpec):
     task: ClassVar[str] = "classification"
 
     hidden_channels: Annotated[
-        int, Field(ge=1, le=65536, description="Width of the hidden layer at width multiplier 1; scales with the backbone.")
+        int,
+        Field(ge=1, le=65536, description="Width of the hidden layer at width multiplier 1; scales with the backbone."),
     ] = 1280
-    dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value in training.")] = 0.2
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value in training.")] = (
+        0.2
+    )

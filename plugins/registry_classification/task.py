@@ -52,7 +52,9 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
         """Logits (N, num_classes) to the `top_k` likeliest classes of each picture."""
         scores, indices = output.float().softmax(dim=1).topk(min(self.spec.top_k, output.shape[1]))
         return [
-            Classification(tuple(ClassScore(i, self.label(i), s) for s, i in zip(row.tolist(), ids.tolist(), strict=True)))
+            Classification(
+                tuple(ClassScore(i, self.label(i), s) for s, i in zip(row.tolist(), ids.tolist(), strict=True))
+            )
             for row, ids in zip(scores, indices, strict=True)
         ]
 

@@ -25,7 +25,8 @@ class BlockSpec(Spec):
     activation: Annotated[Activation, Field(description="Non-linearity (NL in the paper: RE relu, HS hardswish).")]
     stride: Annotated[Literal[1, 2], Field(description="Step of the depthwise convolution (s in the paper).")] = 1
     dilation: Annotated[
-        int, Field(ge=1, le=32, description="Spacing of the depthwise kernel; above 1 it takes the place of the stride.")
+        int,
+        Field(ge=1, le=32, description="Spacing of the depthwise kernel; above 1 it takes the place of the stride."),
     ] = 1
 
 
@@ -76,7 +77,9 @@ class MobileNetV3Spec(BackboneSpec):
         Listed[BlockSpec], Field(min_length=1, max_length=256, description="The block table, one row a block.")
     ]
     width_mult: Annotated[float, Field(gt=0, le=16, description="Factor on every channel count.")] = 1.0
-    reduced_tail: Annotated[bool, Field(description="Halve the channels of the last stage (paper, section 6.3).")] = False
+    reduced_tail: Annotated[bool, Field(description="Halve the channels of the last stage (paper, section 6.3).")] = (
+        False
+    )
     dilated: Annotated[
         bool, Field(description="Halve the output stride: the last stage dilates instead of striding.")
     ] = False
@@ -85,7 +88,9 @@ class MobileNetV3Spec(BackboneSpec):
         Field(description="Input pixels per output step; strides past it become dilations. Instead of `dilated`."),
     ] = None
     stem_channels: Annotated[int, Field(ge=1, le=4096, description="Channels after the first convolution.")] = 16
-    last_ratio: Annotated[int, Field(ge=1, le=64, description="Channels of the last 1x1 convolution per block output.")] = 6
+    last_ratio: Annotated[
+        int, Field(ge=1, le=64, description="Channels of the last 1x1 convolution per block output.")
+    ] = 6
     activation: Annotated[Activation, Field(description="Non-linearity of stem and last convolution.")] = "hardswish"
     squeeze_excitation: Annotated[SqueezeExcitationSpec, Field(description="Settings of rows with `se`.")] = (
         SqueezeExcitationSpec()

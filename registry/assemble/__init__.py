@@ -3,5 +3,17 @@
 from registry.assemble.build import build_model, build_task
 from registry.assemble.checkpoint import read_spec_text, save
 from registry.assemble.fit import InputRule, Wishes
+from registry.assemble.measure import MeasuredMap, Measurement, check_forward, measure
 
-__all__ = ["InputRule", "Wishes", "build_model", "build_task", "read_spec_text", "save"]
+__all__ = [
+    "InputRule",
+    "MeasuredMap",
+    "Measurement",
+    "Wishes",
+    "build_model",
+    "build_task",
+    "check_forward",
+    "measure",
+    "read_spec_text",
+    "save",
+]

@@ -116,7 +116,7 @@ def _new_head(spec: ModelSpec, expected: State, found: State, keys: list[str], w
         (
             had
             for key in keys
-            for had, want in zip(found[key].shape, expected[key].shape)
+            for had, want in zip(found[key].shape, expected[key].shape, strict=False)
             if had != want and want == spec.head.num_classes
         ),
         None,

@@ -17,6 +17,7 @@ from registry.catalog.merge import merge
 from registry.catalog.overrides import Override, apply
 from registry.catalog.references import is_path
 from registry.catalog.resolve import Resolver
+from registry.catalog.summary import Summary, summarize
 from registry.diagnostics import Diagnostic, SpecError, in_order
 from registry.errors import RegistryError
 from registry.host import PluginHost
@@ -37,30 +38,26 @@ class Library:
         self._resolver = Resolver(self.catalog, host)
         self._checker = Checker(host)
 
-    def models(self, pattern: str = "*", *, task: str | None = None) -> list[str]:
-        """Names of model documents that match a shell pattern, by name or alias, sorted.
+    def summaries(self, pattern: str = "*", *, task: str | None = None) -> list[Summary]:
+        """Model documents that match a shell pattern, by name or alias, sorted by name.
 
         Raises:
             UnknownNameError: no plugin brings that task.
         """
         if task is not None:
             self._host.part("task", task)
-        found = []
-        for document in self.catalog.documents:
-            if document.kind != "model" or not any(fnmatch.fnmatchcase(n, pattern) for n in document.names):
-                continue
-            if task is None or self.task_of(document) == task:
-                found.append(document.name)
-        return sorted(found)
+        found = [
+            self._summary(document)
+            for document in self.catalog.documents
+            if document.kind == "model" and any(fnmatch.fnmatchcase(name, pattern) for name in document.names)
+        ]
+        return sorted((s for s in found if task is None or s.task == task), key=lambda s: (s.name, s.distribution))
 
-    def task_of(self, document: Document) -> str | None:
-        """Type of a model's task, inherited or its own; None if the document cannot be resolved."""
+    def _summary(self, document: Document) -> Summary:
         try:
-            task = self._resolver.resolve(document).get("task")
-        except RegistryError:
-            return None
-        node = task.get("type") if isinstance(task, Mapping) else None
-        return str(node.value) if isinstance(node, Scalar) else None
+            return summarize(document, self._resolver.resolve(document))
+        except RegistryError as error:
+            return summarize(document, None, str(error))
 
     def open(self, reference: Reference, kind: str = "model") -> Document:
         """The document that a name, a path or a spec in hand means.
@@ -185,6 +182,11 @@ class Library:
                 found, wrong = read_documents(file)
                 documents += found
                 unreadable += wrong
+        return in_order([*unreadable, *self.validate(documents)])
+
+    def validate_text(self, data: bytes, name: str) -> tuple[Diagnostic, ...]:
+        """Everything that is wrong with the documents of a text, such as standard input."""
+        documents, unreadable = read_documents(name, data=data)
         return in_order([*unreadable, *self.validate(documents)])
 
     def validate_catalog(self) -> tuple[Diagnostic, ...]:

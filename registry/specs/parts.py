@@ -78,6 +78,10 @@ class TaskSpec(PartSpec):
         Field(description="Class names in the order of the head's outputs: a registered list's name, or the names."),
     ] = None
 
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels that pre-processing yields, or None where they follow the picture."""
+        return None
+
 
 class DatasetSpec(PartSpec):
     """Where images and labels come from."""

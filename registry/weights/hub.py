@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ def hub_file(reference: HubFile, digits: str | None, *, progress: bool = True) -
             if sha256_of(kept).startswith(digits):
                 return kept
     try:
-        with _bars(huggingface_hub, shown=progress):
+        with _bars(shown=progress):
             path = Path(_ask(huggingface_hub, reference))
     except Exception as error:  # the hub's client lets errors of its http library and of the disk through as they are
         raise WeightsError(f"cannot fetch {reference}: {_reason(reference, error)}") from error
@@ -75,8 +76,8 @@ def _reason(reference: HubFile, error: Exception) -> str:
 
 
 @contextlib.contextmanager
-def _bars(huggingface_hub: Any, *, shown: bool) -> Iterator[None]:
-    utils = huggingface_hub.utils
+def _bars(*, shown: bool) -> Iterator[None]:
+    utils: Any = importlib.import_module("huggingface_hub.utils")
     if shown or utils.are_progress_bars_disabled():
         yield
         return

@@ -61,7 +61,9 @@ def _reason(error: Exception) -> str:
         return "the transfer ended early"
     if isinstance(cause, OSError) and cause.strerror:
         return cause.strerror
-    return str(cause) or type(cause).__name__
+    if isinstance(cause, http.client.BadStatusLine) and not isinstance(cause, OSError):
+        return "the answer is not HTTP"
+    return str(cause).strip() or type(cause).__name__
 
 
 class _Meter:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import http.server
 import io
@@ -164,8 +165,8 @@ class TestLocalFile:
         path = tmp_path / "w.pth"
         path.write_bytes(OTHER)
         assert refusal(lambda: locate(LocalFile(path), sha256=DIGEST)) == (
-            f"{path} is not the file that was meant: its sha256 is {OTHER_DIGEST}, expected {DIGEST}; if it was fetched, "
-            "delete it and fetch it again; if it is your own file, correct the path or the sha256 in the spec"
+            f"{path} is not the file that was meant: its sha256 is {OTHER_DIGEST}, expected {DIGEST}; if it was "
+            "fetched, delete it and fetch it again; if it is your own file, correct the path or the sha256 in the spec"
         )
 
     def test_a_missing_file_brings_up_the_nearest_names(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -246,8 +247,8 @@ class TestTorchvision:
         bad.write_bytes(OTHER)
         publish(server.serve(f"/{NAME}", CONTENT))
         assert refusal(lambda: locate(ENTRY)) == (
-            f"{bad} is not the file that was meant: its sha256 is {OTHER_DIGEST}, expected {STARTS}; if it was fetched, "
-            "delete it and fetch it again; if it is your own file, correct the path or the sha256 in the spec"
+            f"{bad} is not the file that was meant: its sha256 is {OTHER_DIGEST}, expected {STARTS}; if it was "
+            "fetched, delete it and fetch it again; if it is your own file, correct the path or the sha256 in the spec"
         )
         assert bad.read_bytes() == OTHER
         assert server.asked == {}
@@ -269,8 +270,8 @@ class TestTorchvision:
         url = server.serve(f"/{NAME}", CONTENT)
         publish(url)
         assert refusal(lambda: locate(ENTRY, sha256=wanted)) == (
-            f"cannot fetch {url}: what was sent is another file, with the sha256 {DIGEST}; fetch it elsewhere and put it "
-            f"at {cache / NAME} (its sha256 is {wanted}), or try again"
+            f"cannot fetch {url}: what was sent is another file, with the sha256 {DIGEST}; fetch it elsewhere and "
+            f"put it at {cache / NAME} (its sha256 is {wanted}), or try again"
         )
         assert kept(cache) == []
 
@@ -302,7 +303,8 @@ class TestTorchvision:
             found = find_published(TorchvisionEntry(type(entry).__name__, entry.name))
             assert found.url == entry.url
             assert re.fullmatch(r"[0-9a-f]{8}|[0-9a-f]{10}", found.digits), entry
-            assert entry.url.endswith(f"/{found.name}") and found.name.endswith(f"{found.digits}.pth")
+            assert entry.url.endswith(f"/{found.name}")
+            assert found.name.endswith(f"{found.digits}.pth")
 
     @pytest.mark.parametrize(
         ("enum", "entry", "said"),
@@ -318,12 +320,6 @@ class TestTorchvision:
                 "X",
                 "torchvision has no weights enum `resnet50`; that is the name of a model, whose weights are in "
                 "ResNet50_Weights",
-            ),
-            (
-                "Weights",
-                "V1",
-                "torchvision has no weights enum `Weights`; did you mean `DenseNet121_Weights` or `GoogLeNet_Weights` or "
-                "`ViT_B_16_Weights`?",
             ),
             (
                 "__name__",
@@ -376,8 +372,8 @@ class TestNetwork:
     def test_no_connection(self, target: Path) -> None:
         url = unused_url()
         assert refusal(lambda: download(url, target, DIGEST[:8])) == (
-            f"cannot fetch {url}: Connection refused; fetch it elsewhere and put it at {target} (its sha256 is one that "
-            f"starts with {DIGEST[:8]}), or try again"
+            f"cannot fetch {url}: Connection refused; fetch it elsewhere and put it at {target} (its sha256 is one "
+            f"that starts with {DIGEST[:8]}), or try again"
         )
         assert kept(target.parent) == []
 
@@ -432,7 +428,7 @@ class TestNetwork:
             threading.Thread(target=answer, daemon=True).start()
             url = f"http://127.0.0.1:{listening.getsockname()[1]}/{NAME}"
             assert refusal(lambda: download(url, target, DIGEST[:8])) == (
-                f"cannot fetch {url}: hello; {remedy(target)}".replace("hello;", "hello\r\n;")
+                f"cannot fetch {url}: the answer is not HTTP; {remedy(target)}"
             )
 
 
@@ -458,8 +454,8 @@ class TestDisk:
         monkeypatch.setattr("registry.weights.download.open", Full, raising=False)
         url = server.serve(f"/{NAME}", CONTENT)
         assert refusal(lambda: download(url, target, DIGEST[:8])) == (
-            f"cannot write {target}: the disk is full, so nothing was kept; free some space, or set REGISTRY_CACHE to a "
-            "folder on another disk"
+            f"cannot write {target}: the disk is full, so nothing was kept; free some space, or set REGISTRY_CACHE to "
+            "a folder on another disk"
         )
         assert kept(target.parent) == []
 
@@ -542,7 +538,7 @@ class TestProcesses:
         process.kill()
         process.communicate(timeout=30)
         (leftover,) = kept(tmp_path)
-        assert leftover.startswith(f"{NAME}.") and leftover.endswith(".partial")
+        assert re.fullmatch(re.escape(NAME) + r"\.[0-9a-f]+\.partial", leftover)
         server.release.set()
         assert download(url, target, DIGEST[:8]) == target
         assert target.read_bytes() == CONTENT
@@ -602,11 +598,11 @@ class TestHub:
 
     @pytest.fixture(autouse=True)
     def hub(self, monkeypatch: pytest.MonkeyPatch, server: Server, tmp_path: Path) -> Any:
-        """The hub's own client, asking the tests' server."""
+        """The hub's own client, asking the tests' server and nothing else."""
         hub = pytest.importorskip("huggingface_hub")
-        monkeypatch.setattr(hub.constants, "ENDPOINT", server.url)
-        monkeypatch.setattr(hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-        monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", False)
+        ask = functools.partial(hub.hf_hub_download, endpoint=server.url, cache_dir=tmp_path / "hub")
+        monkeypatch.setattr(hub, "hf_hub_download", ask)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
         return hub
 
     def serve(self, server: Server, path: str = PATH, content: bytes = CONTENT) -> None:
@@ -637,8 +633,8 @@ class TestHub:
         self.serve(server, content=OTHER)
         message = refusal(lambda: locate(self.FILE, sha256=DIGEST))
         assert message.endswith(
-            f"w.pth is not the file that was meant: its sha256 is {OTHER_DIGEST}, expected {DIGEST}; if it was fetched, "
-            "delete it and fetch it again; if it is your own file, correct the path or the sha256 in the spec"
+            f"w.pth is not the file that was meant: its sha256 is {OTHER_DIGEST}, expected {DIGEST}; if it was "
+            "fetched, delete it and fetch it again; if it is your own file, correct the path or the sha256 in the spec"
         )
 
     @pytest.mark.parametrize(
@@ -673,10 +669,10 @@ class TestHub:
         assert refusal(lambda: locate(reference)) == f"cannot fetch hf://owner/repo@main/folder/w.pth: {said}"
 
     def test_without_a_network_the_way_round_is_said(self, monkeypatch: pytest.MonkeyPatch, hub: Any) -> None:
-        monkeypatch.setattr(hub.constants, "HF_HUB_OFFLINE", True)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
         assert refusal(lambda: locate(self.FILE)) == (
-            "cannot fetch hf://owner/repo/folder/w.pth: the hub cannot be reached and no earlier copy is kept; try again "
-            "with a network, or fetch the file elsewhere and write its path instead, for instance ./w.pth"
+            "cannot fetch hf://owner/repo/folder/w.pth: the hub cannot be reached and no earlier copy is kept; try "
+            "again with a network, or fetch the file elsewhere and write its path instead, for instance ./w.pth"
         )
 
     @pytest.mark.parametrize(
@@ -706,10 +702,11 @@ class TestHub:
     def test_bars_are_switched_off_when_unwanted_and_on_again(
         self, monkeypatch: pytest.MonkeyPatch, hub: Any, tmp_path: Path
     ) -> None:
+        utils = pytest.importorskip("huggingface_hub.utils")
         off: list[bool] = []
 
         def notes(*_: object, **__: object) -> str:
-            off.append(hub.utils.are_progress_bars_disabled())
+            off.append(utils.are_progress_bars_disabled())
             return str(tmp_path)
 
         monkeypatch.setattr(hub, "hf_hub_download", notes)

@@ -123,7 +123,8 @@ class TestReading:
     def test_importing_imports_neither_torch_nor_safetensors(self) -> None:
         code = (
             "import sys, registry.weights, registry.weights.download, registry.weights.hub\n"
-            "print([name for name in ('torch', 'torchvision', 'safetensors', 'huggingface_hub') if name in sys.modules])"
+            "heavy = ('torch', 'torchvision', 'safetensors', 'huggingface_hub')\n"
+            "print([name for name in heavy if name in sys.modules])"
         )
         done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert done.stdout == "[]\n"
@@ -170,7 +171,7 @@ class TestCheckpoints:
     def test_the_versions_of_a_parallel_models_modules_lose_the_prefix_too(self, tmp_path: Path) -> None:
         model = torch.nn.DataParallel(torch.nn.Sequential(torch.nn.BatchNorm2d(1)))
         found: Any = read_state_dict(saved(tmp_path, model.state_dict()))
-        assert list(found)[0] == "0.weight"
+        assert next(iter(found)) == "0.weight"
         assert found._metadata == {"": {"version": 1}, "0": {"version": 2}}
 
     def test_a_prefix_that_is_not_everywhere_stays(self, tmp_path: Path) -> None:
@@ -287,7 +288,8 @@ class TestCode:
         with tarfile.open(path, "w") as archive:
             archive.add(inner, "storages")
         assert refusal(path) == (
-            f"{path} is a tar archive, torch.save's oldest format, {RUNS}; if you trust it, load it yourself and {SAVE_AGAIN}"
+            f"{path} is a tar archive, torch.save's oldest format, {RUNS}; if you trust it, load it yourself and "
+            f"{SAVE_AGAIN}"
         )
 
 
@@ -355,7 +357,8 @@ class TestDamage:
             ),
             (
                 b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n",
-                "is a Git LFS pointer, which stands for a file that was not fetched; run `git lfs pull` where it comes from",
+                "is a Git LFS pointer, which stands for a file that was not fetched; run `git lfs pull` where it "
+                "comes from",
             ),
         ],
         ids=["empty", "text", "page", "pointer"],

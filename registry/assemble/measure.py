@@ -1,0 +1,140 @@
+"""Counting a built model: parameters, multiply-adds, and the size of each feature map."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from registry.assemble.construct import construct_meta, require_torch
+from registry.errors import RegistryError
+from registry.host import PluginHost
+from registry.specs import ModelSpec
+from registry.task import Task
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class MeasuredMap:
+    """A feature map as a forward yields it: name, channels, height and width."""
+
+    name: str
+    channels: int
+    height: int
+    width: int
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """What a model of some spec weighs and costs.
+
+    Attributes:
+        parameters, trainable, buffers: numbers of elements.
+        size_mb: megabytes (10^6 bytes) of parameters and buffers in their own types.
+        macs: multiply-adds of one forward on one image, as torch's flop counter counts them, halved.
+        image_size: height and width of that image in pixels.
+        features: the backbone's maps for that image.
+    """
+
+    parameters: int
+    trainable: int
+    buffers: int
+    size_mb: float
+    macs: int
+    image_size: tuple[int, int]
+    features: tuple[MeasuredMap, ...]
+
+
+def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple[int, int]) -> Measurement:
+    """Measures a model on the meta device: nothing is allocated and nothing computed.
+
+    Args:
+        size: height and width in pixels.
+
+    Raises:
+        RegistryError: its forward does not run on the meta device, or on an image of that size.
+    """
+    import torch
+    from torch.utils.flop_counter import FlopCounterMode
+
+    require_torch("measuring a model")
+    model = construct_meta(host, spec).eval()
+    image = torch.zeros(spec.backbone.in_channels, *size, device="meta")
+    maps: dict[str, tuple[int, ...]] = {}
+    handles = _watch(host, spec, model, maps)
+    counter = FlopCounterMode(display=False)
+    try:
+        with torch.no_grad(), counter:
+            model(task.collate([image]))
+    except Exception as error:
+        text = f"a forward of `{spec.name}` on {size[0]}x{size[1]} pixels failed: {type(error).__name__}: {error}"
+        raise RegistryError(text) from error
+    finally:
+        for handle in handles:
+            handle.remove()
+    parameters, buffers = list(model.parameters()), list(model.buffers())
+    return Measurement(
+        parameters=sum(p.numel() for p in parameters),
+        trainable=sum(p.numel() for p in parameters if p.requires_grad),
+        buffers=sum(b.numel() for b in buffers),
+        size_mb=sum(t.numel() * t.element_size() for t in (*parameters, *buffers)) / 1e6,
+        macs=counter.get_total_flops() // 2,
+        image_size=size,
+        features=tuple(MeasuredMap(name, *shape[1:4]) for name, shape in maps.items()),
+    )
+
+
+def _watch(host: PluginHost, spec: ModelSpec, model: nn.Module, maps: dict[str, tuple[int, ...]]) -> list[Any]:
+    """Hooks that note the shape of every declared feature map that is a module of the model."""
+
+    def note(name: str) -> Any:
+        def hook(module: nn.Module, args: Any, output: torch.Tensor) -> None:
+            maps[name] = tuple(output.shape)
+
+        return hook
+
+    modules = dict(model.named_modules())
+    declared = [feature for feature in spec.backbone.feature_maps() if feature.module in modules]
+    return [modules[feature.module].register_forward_hook(note(feature.name)) for feature in declared]
+
+
+def check_forward(model: nn.Module, task: Task[Any, Any], size: tuple[int, int]) -> str:
+    """Runs one forward in eval mode on noise, and says in a few words what came out.
+
+    Raises:
+        RegistryError: the forward fails, or an output is not finite.
+    """
+    import torch
+
+    spec: ModelSpec = model.spec  # type: ignore[assignment]
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand(spec.backbone.in_channels, *size, generator=generator).to(device)
+    was_training = model.training
+    try:
+        with torch.inference_mode():
+            output = model.eval()(task.collate([image]))
+    except Exception as error:
+        raise RegistryError(f"the forward failed: {type(error).__name__}: {error}") from error
+    finally:
+        model.train(was_training)
+    tensors = list(_tensors(output, "output"))
+    wrong = [name for name, tensor in tensors if tensor.is_floating_point() and not tensor.isfinite().all()]
+    if wrong:
+        raise RegistryError(f"the forward gives values that are not finite in {', '.join(wrong)}")
+    return ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in tensors)
+
+
+def _tensors(value: Any, name: str) -> Any:
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield name, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _tensors(item, f"{name}.{key}")
+    elif isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _tensors(item, f"{name}[{index}]")

@@ -1,0 +1,56 @@
+"""What a listing says of a model, read from its merged document without validating it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from registry.catalog.documents import Document
+from registry.source import Mapping, Node, Scalar
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One line of a listing.
+
+    Attributes:
+        task: type of its task; empty if the document cannot be resolved.
+        parameters, macs: published figures, or None.
+        distribution: who ships it.
+        problem: why the document cannot be resolved, or None.
+    """
+
+    name: str
+    task: str
+    summary: str
+    aliases: tuple[str, ...]
+    parameters: int | None
+    macs: float | None
+    distribution: str
+    file: str
+    problem: str | None = None
+
+
+def summarize(document: Document, root: Mapping | None, problem: str | None = None) -> Summary:
+    """The summary of a document whose merged form is `root`, or of one that has a problem."""
+    return Summary(
+        name=document.name,
+        task=str(_at(root, "task", "type") or ""),
+        summary=document.text("summary"),
+        aliases=document.names[1:],
+        parameters=_number(_at(root, "figures", "parameters"), int),
+        macs=_number(_at(root, "figures", "macs"), float),
+        distribution=document.origin.distribution if document.origin else "",
+        file=document.file,
+        problem=problem,
+    )
+
+
+def _at(node: Node | None, *path: str) -> Any:
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return node.value if isinstance(node, Scalar) else None
+
+
+def _number(value: Any, kind: type) -> Any:
+    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None

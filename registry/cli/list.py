@@ -1,0 +1,45 @@
+"""`registry list`: which models there are."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+
+from registry.catalog.summary import Summary
+from registry.cli import options, output
+
+
+@click.command("list")
+@click.argument("pattern", default="*")
+@click.option("--task", metavar="TASK", help="Only models of this task.")
+@click.option(
+    "--sort", type=click.Choice(["name", "task", "params", "macs"]), default="name", show_default=True, help="Order."
+)
+@options.output_format
+def command(pattern: str, task: str | None, sort: str, output_format: str) -> None:
+    """List the models whose name or alias matches PATTERN, such as '*_large*'."""
+    from registry import default_registry
+
+    summaries = sorted(default_registry().library.summaries(pattern, task=task), key=_order(sort))
+    if output_format == "json":
+        output.echo_json([asdict(summary) for summary in summaries])
+        return
+    if not summaries:
+        click.echo(f"no model matches `{pattern}`" + (f" with the task `{task}`" if task else ""), err=True)
+        return
+    rows = [
+        [s.name, s.task or "?", output.count(s.parameters), output.count(s.macs), s.problem or s.summary]
+        for s in summaries
+    ]
+    click.echo(output.table(rows, header=["NAME", "TASK", "PARAMS", "MACS", "SUMMARY"], right=[2, 3]))
+
+
+def _order(sort: str):  # type: ignore[no-untyped-def]
+    key = {"name": "name", "task": "task", "params": "parameters", "macs": "macs"}[sort]
+
+    def order(summary: Summary) -> tuple[bool, object, str]:
+        value = getattr(summary, key)
+        return value is None, value or 0 if key in ("parameters", "macs") else value, summary.name
+
+    return order

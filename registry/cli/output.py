@@ -1,0 +1,65 @@
+"""What verbs print: tables for people, JSON for machines."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+
+def echo_json(data: Any) -> None:
+    """Plain data as indented JSON."""
+    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+
+
+def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], right: Sequence[int] = ()) -> str:
+    """Rows under a header, columns aligned; the last one is cut to the terminal's width.
+
+    Args:
+        right: indices of columns that are flushed right, such as numbers.
+    """
+    lines = [list(header), *map(list, rows)]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    room = shutil.get_terminal_size((120, 24)).columns - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    text = []
+    for line in lines:
+        cells = [
+            cell.rjust(width) if i in right else cell.ljust(width)
+            for i, (cell, width) in enumerate(zip(line, widths, strict=True))
+        ]
+        cells[-1] = _cut(cells[-1].rstrip(), max(room, 20))
+        text.append("  ".join(cells).rstrip())
+    return "\n".join(text)
+
+
+def count(value: float | None) -> str:
+    """A large number as people say it: `5.48 M`, `217 M`, `2.09 G`; `-` for None."""
+    if value is None:
+        return "-"
+    for factor, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= factor:
+            scaled = value / factor
+            return f"{scaled:.{max(0, 2 - int(math.log10(scaled)))}f} {unit}"
+    return f"{value:g}"
+
+
+def short(path: str) -> str:
+    """A path as seen from the working folder where it lies inside; a plugin's file as seen from its package."""
+    here = os.getcwd()
+    if path.startswith(here + os.sep):
+        return os.path.relpath(path, here)
+    parts = Path(path).parts
+    for marker in ("site-packages", "dist-packages"):
+        if marker in parts:
+            return str(Path(*parts[parts.index(marker) + 1 :]))
+    return path
+
+
+def _cut(text: str, room: int) -> str:
+    return text if len(text) <= room else text[: room - 3] + "..."
