@@ -35,7 +35,8 @@ class Conv2dSame(nn.Conv2d):
         height = self._missing(input.shape[2], 0)
         width = self._missing(input.shape[3], 1)
         padded = F.pad(input, [width // 2, width - width // 2, height // 2, height - height // 2])
-        return self._conv_forward(padded, self.weight, self.bias)
+        convolved: torch.Tensor = self._conv_forward(padded, self.weight, self.bias)
+        return convolved
 
     def _missing(self, size: int, axis: int) -> int:
         """Pixels of padding that one axis of `size` pixels needs."""
@@ -44,7 +45,7 @@ class Conv2dSame(nn.Conv2d):
         return max((steps - 1) * step + reach - size, 0)
 
 
-class _SameNormActivation(ConvNormActivation):
+class _SameNormActivation(ConvNormActivation):  # type: ignore[misc]  # torchvision ships no types
     """torchvision's convolution, norm and activation, around a convolution with SAME padding."""
 
 

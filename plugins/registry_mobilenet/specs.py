@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Literal, Union
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -66,7 +66,7 @@ class GroupNormSpec(Spec):
     eps: Annotated[float, Field(gt=0, le=1, description="Added to the variance.")] = 1e-5
 
 
-NormSpec = Annotated[Union[BatchNormSpec, FrozenBatchNormSpec, GroupNormSpec], Field(discriminator="kind")]
+NormSpec = Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec, Field(discriminator="kind")]
 
 
 class MobileNetV3Spec(BackboneSpec):

@@ -49,7 +49,7 @@ def fit(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes, label: 
         WeightsError: keys are missing, unexpected or mis-shaped, or a difference needs a wish that was not made.
     """
     expected = construct_meta(host, spec).state_dict()
-    found = {**_batch_counters(expected, found), **found}
+    found = {**_batch_counters(expected, found), **_without_idle_counters(expected, found)}
     misshaped = [key for key in expected if key in found and found[key].shape != expected[key].shape]
     fresh: list[str] = []
     if misshaped:
@@ -75,6 +75,16 @@ def _batch_counters(expected: State, found: State) -> State:
 
     missing = [key for key in expected if key not in found and key.endswith(".num_batches_tracked")]
     return {key: torch.zeros((), dtype=torch.long) for key in missing}
+
+
+def _without_idle_counters(expected: State, found: State) -> State:
+    """The file's tensors less counters of batch norms that are frozen in the model, which count nothing."""
+
+    def idle(key: str) -> bool:
+        norm, _, last = key.rpartition(".")
+        return last == "num_batches_tracked" and key not in expected and f"{norm}.running_mean" in expected
+
+    return {key: tensor for key, tensor in found.items() if not idle(key)}
 
 
 def _dependent(host: PluginHost, spec: ModelSpec, change: Callable[[ModelSpec], ModelSpec]) -> set[str]:

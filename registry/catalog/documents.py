@@ -114,7 +114,8 @@ def _document(node: Node, root: Path, origin: Origin | None) -> Document | list[
     if problems:
         return problems
     kind, name = node.get("kind"), node.get("name")
-    assert isinstance(kind, Scalar) and isinstance(name, Scalar)  # _envelope_problems saw to it
+    assert isinstance(kind, Scalar)  # _envelope_problems saw to it
+    assert isinstance(name, Scalar)
     return Document(str(kind.value), str(name.value), node, root, origin)
 
 

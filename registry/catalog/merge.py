@@ -9,8 +9,8 @@ def merge(base: Node | None, over: Node) -> Node:
     """`over` laid over `base`.
 
     Mappings merge key by key, in the order of `base` and then of the new keys. Lists and scalars are replaced; null removes
-    what `base` has. Where `over` names another `type`, the settings of the old type are dropped. Every node keeps the span of the text that set it; a
-    merged mapping has the span of `over`.
+    what `base` has. Where `over` names another `type`, the settings of the old type are dropped. Every node keeps the span
+    of the text that set it; a merged mapping has the span of `over`.
     """
     if not isinstance(base, Mapping) or not isinstance(over, Mapping):
         return over

@@ -25,7 +25,7 @@ def command(paths: tuple[str, ...], strict: bool, output_format: str) -> None:
     files = [path for path in paths if path != "-"]
     found = [*(library.validate_files(files) if paths else library.validate_catalog())]
     if "-" in paths:
-        found += library.validate_text(click.get_binary_stream("stdin").read(), "<stdin>")
+        found += library.validate_text(sys.stdin.buffer.read(), "<stdin>")
     diagnostics = in_order(found)
     if output_format == "json":
         from registry.render import jsonable
