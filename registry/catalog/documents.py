@@ -32,8 +32,8 @@ class EnvelopeSpec(Spec):
     references: Annotated[Listed[ReferenceSpec], Field(description="Where it comes from.")] = ()
 
 
-#: Keys of a document that are about the document and never inherited.
-OWN_KEYS = ("spec", "kind", "name", "aliases", "extends", "summary")
+#: Keys of a document that are about it alone and never inherited: a heir's published figures are not its parent's.
+OWN_KEYS = ("spec", "kind", "name", "aliases", "extends", "summary", "figures")
 
 
 @dataclass(frozen=True)

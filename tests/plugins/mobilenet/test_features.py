@@ -207,6 +207,35 @@ def test_any_valid_spec_yields_the_maps_it_declares(
         assert measured(spec, *size) == declared(spec, *size)
 
 
+def dilations(spec: ModelSpec) -> list[tuple[int, int]]:
+    """Stride and dilation of each block's depthwise convolution."""
+    blocks = registry.build(spec, device="meta").features[1:-1]
+    layers = [next(m for m in b.modules() if isinstance(m, torch.nn.Conv2d) and m.groups > 1) for b in blocks]
+    return [(layer.stride[0], layer.dilation[0]) for layer in layers]
+
+
+def test_each_stride_past_the_output_stride_doubles_the_dilation_from_its_block_on() -> None:
+    spec = registry.load_spec("mobilenet_v3_large", overrides={"backbone.output_stride": 8})
+    # rows 1 to 6 keep their strides; the stage of row 7 dilates by 2, that of row 13 by 4
+    kept = [(1, 1), (2, 1), (1, 1), (2, 1), (1, 1), (1, 1)]
+    assert dilations(spec) == kept + [(1, 2)] * 6 + [(1, 4)] * 3
+
+
+def test_a_rows_own_dilation_takes_its_strides_place_and_multiplies_with_the_stages() -> None:
+    def row(stride: int, dilation: int = 1) -> BlockSpec:
+        return BlockSpec(kernel=3, expanded=32, out=16, activation="relu", stride=stride, dilation=dilation)
+
+    blocks = (row(2), row(2, dilation=3), row(1), row(2), row(1, dilation=3), row(1))
+    assert dilations(with_backbone(MobileNetV3Spec(blocks=blocks, output_stride=4))) == [
+        (2, 1),
+        (1, 3),
+        (1, 1),
+        (1, 2),
+        (1, 6),
+        (1, 2),
+    ]
+
+
 @given(drawn=backbones())
 @settings(max_examples=15, deadline=None)
 def test_any_valid_spec_computes_finite_logits_of_a_picture(drawn: tuple[MobileNetV3Spec, int]) -> None:
