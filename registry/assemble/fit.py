@@ -58,7 +58,7 @@ def fit(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes, label: 
         head = [key for key in misshaped if key in by_classes]
         stem = [key for key in misshaped if key in by_channels and key not in by_classes]
         rest = [key for key in misshaped if key not in by_classes and key not in by_channels]
-        _refuse_strangers(expected, found, rest, label)
+        _refuse_strangers(expected, found, misshaped if rest else [], label)
         fresh += _new_head(spec, expected, found, head, wishes, label)
         found = {**found, **_new_stem(spec, expected, found, stem, wishes, label)}
         fresh += [key for key in stem if wishes.input_rule == "random"]

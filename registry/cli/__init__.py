@@ -1,5 +1,5 @@
 """The command line: `registry VERB`. One file a verb; nothing heavy is imported before a verb needs it."""
 
-from registry.cli.main import main
+from registry.cli.group import main
 
 __all__ = ["main"]

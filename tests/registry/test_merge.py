@@ -171,12 +171,12 @@ def test_lists_and_scalars_are_replaced(made: Registry) -> None:
 
 def test_null_removes_what_was_inherited(made: Registry) -> None:
     write({
-        "a.yaml": model("a", "figures: {parameters: 5}", "backbone: {type: ear, width: 3, gain: 7.0, steps: [3]}"),
-        "b.yaml": model("b", "figures:", "backbone: {width: null, steps: ~}", extends="./a.yaml"),
+        "a.yaml": model("a", "budget: {macs: 5}", "backbone: {type: ear, width: 3, gain: 7.0, steps: [3]}"),
+        "b.yaml": model("b", "budget:", "backbone: {width: null, steps: ~}", extends="./a.yaml"),
     })  # fmt: skip
     spec = made.load_spec("b.yaml")
     assert spec.backbone == Ear(gain=7.0)
-    assert spec.figures.parameters is None
+    assert spec.budget.macs is None
 
 
 def test_null_means_none_where_a_setting_can_be_none(made: Registry) -> None:
@@ -244,10 +244,11 @@ def test_a_diamond_inside_a_part_keeps_what_one_branch_has_set(made: Registry) -
     assert ear(made, "m.yaml") == Ear(width=64, gain=9.0, steps=(7,))
 
 
-def test_name_aliases_and_summary_are_never_inherited(made: Registry) -> None:
-    write({"m.yaml": model("m", extends="base")})
+def test_what_a_document_says_about_itself_is_never_inherited(made: Registry) -> None:
+    write({"a.yaml": model("a", "figures: {parameters: 5}", extends="base"), "m.yaml": model("m", extends="./a.yaml")})
+    assert made.load_spec("a.yaml").figures.parameters == 5
     spec = made.load_spec("m.yaml")
-    assert (spec.name, spec.aliases, spec.summary) == ("m", (), "")
+    assert (spec.name, spec.aliases, spec.summary, spec.figures.parameters) == ("m", (), "", None)
 
 
 def test_an_alias_serves_as_a_parent(made: Registry) -> None:

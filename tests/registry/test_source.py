@@ -5,6 +5,7 @@ Expected values come from the YAML 1.2 core schema (sections 10.2 and 10.3), pos
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 import os
@@ -493,7 +494,7 @@ def test_a_folder_is_told(tmp_path: Path) -> None:
 def test_a_circle_of_links_is_told(tmp_path: Path) -> None:
     path = tmp_path / "m.yaml"
     path.symlink_to(path)
-    reason = os.strerror(40)
+    reason = os.strerror(errno.ELOOP)
     assert file_problem(path) == f"{path}:1:1: the file cannot be read: {reason} [REG001]"
 
 

@@ -1,0 +1,188 @@
+"""The command line: what each verb prints, its exit code, and that no user's mistake ends in a traceback."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import registry
+
+TORCH_FREE = (
+    ["--help"],
+    ["--version"],
+    ["list"],
+    ["list", "*small*", "--format", "json"],
+    ["show", "mobilenet_v3_large"],
+    ["explain", "mobilenet_v3_large_075"],
+    ["explain", "mobilenet_v3_small", "--kind", "backbone", "--format", "json"],
+    ["validate"],
+    ["plugins"],
+    ["predict", "--help"],
+)
+
+
+def run(*arguments: object, cwd: Path | None = None, stdin: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+    """The command line in a process of its own."""
+    command = [sys.executable, "-m", "registry.cli", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, input=stdin, capture_output=True, check=False)
+
+
+def test_torch_free_verbs_never_import_torch() -> None:
+    script = (
+        "import sys, registry.cli.group as m\n"
+        f"for arguments in {TORCH_FREE!r}:\n"
+        "    sys.argv = ['registry', *arguments]\n"
+        "    try:\n        m.main()\n"
+        "    except SystemExit as done:\n        assert not done.code, (arguments, done.code)\n"
+        "    heavy = {'torch', 'torchvision', 'numpy', 'PIL'} & set(sys.modules)\n"
+        "    assert not heavy, (arguments, heavy)\n"
+    )
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+
+
+def test_list_sorts_and_filters() -> None:
+    result = run("list", "mobilenet_v3_*", "--sort", "params", "--format", "json")
+    models = json.loads(result.stdout)
+    assert [(m["name"], m["parameters"]) for m in models] == [
+        ("mobilenet_v3_small_075", 1_653_920),
+        ("mobilenet_v3_small", 2_542_856),
+        ("mobilenet_v3_large_075", 3_377_576),
+        ("mobilenet_v3_large", 5_483_032),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (
+            ["show", "mobilenet_v3_lage"],
+            2,
+            "error: unknown model `mobilenet_v3_lage`; did you mean `mobilenet_v3_large` or `mobilenet_v3_large_075` "
+            "or `mobilenet_v3_small`?\n",
+        ),
+        (
+            ["list", "--task", "clasification"],
+            2,
+            "error: unknown type of task `clasification`; did you mean `classification`?\n",
+        ),
+        (
+            ["predict", "mobilenet_v3_small", "no.jpg"],
+            1,
+            "error: there is no file or folder 'no.jpg'; check the path\n",
+        ),
+        (
+            ["show", "mobilenet_v3_small", "--set", "backbone.width_mlt=2"],
+            1,
+            "--set:1:1: error: unknown key `width_mlt` in `backbone` [REG101]\n1 | backbone.width_mlt=2\n"
+            "  | ^^^^^^^^^^^^^^^^^^\n  help: did you mean `width_mult`?\n",
+        ),
+        (
+            ["show", "mobilenet_v3_small", "--set", "oops"],
+            1,
+            "--set:1:1: error: an override has the form `key.key=value` [REG113]\n1 | oops\n  | ^^^^\n"
+            "  help: backbone.in_channels=1\n",
+        ),
+        (["show", "gone.yaml"], 1, "gone.yaml:1:1: error: there is no such file [REG001]\n"),
+        (["show", "gone.safetensors"], 1, None),
+    ],
+)
+def test_mistakes_end_in_one_clear_message(
+    arguments: list[str], code: int, message: str | None, tmp_path: Path
+) -> None:
+    result = run(*arguments, cwd=tmp_path)
+    assert result.returncode == code
+    assert b"Traceback" not in result.stderr
+    if message is not None:
+        assert result.stderr.decode() == message
+
+
+def test_an_unknown_verb_names_the_nearest() -> None:
+    result = run("lsit")
+    assert result.returncode == 2
+    assert result.stderr.decode().endswith("Error: no such verb `lsit`; did you mean `list`?\n")
+
+
+def test_validate_reads_folders_and_standard_input_and_reports_everything(tmp_path: Path) -> None:
+    head = "kind: model\nextends: mobilenet_v3_small\n"
+    (tmp_path / "specs").mkdir()
+    (tmp_path / "specs" / "a.yaml").write_text(f"{head}name: a\nbackbone: {{width_mult: 0}}\n", encoding="utf-8")
+    (tmp_path / "specs" / "b.yml").write_text(
+        f"{head}name: b\n---\n{head}name: c\nhead: {{dropout: 2}}\n", encoding="utf-8"
+    )
+    (tmp_path / "specs" / "notes.txt").write_text("not a spec", encoding="utf-8")
+    result = run("validate", "specs", "-", "--format", "json", cwd=tmp_path, stdin=f"{head}name: d\ntsak: 1\n".encode())
+    found = [(d["file"], d["line"], d["column"], d["rule"]) for d in json.loads(result.stdout)]
+    assert found == [("<stdin>", 4, 1, "REG101"), ("specs/a.yaml", 4, 24, "REG104"), ("specs/b.yml", 8, 17, "REG104")]
+    assert result.returncode == 1
+
+
+def test_explain_names_the_file_and_line_of_each_value(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(
+        "kind: model\nname: mine\nextends: mobilenet_v3_large\nbackbone:\n  width_mult: 0.5\n", encoding="utf-8"
+    )
+    lines = run("explain", "m.yaml", "--set", "head.dropout=0.5", cwd=tmp_path).stdout.decode().splitlines()
+    origins = {line.split(":")[0]: line.rpartition("# ")[2] for line in lines if "# " in line}
+    assert origins["backbone.width_mult"] == "m.yaml:5"
+    assert origins["head.dropout"] == "--set:1"
+    assert origins["head.hidden_channels"].endswith("registry_mobilenet/catalog/mobilenet_v3_large.yaml:12")
+    assert origins["backbone.blocks.0"].endswith("registry_mobilenet/catalog/backbones.yaml:9")
+
+
+def test_build_reports_what_torchvision_has() -> None:
+    result = run("build", "mobilenet_v3_small", "--check", "--format", "json")
+    report = json.loads(result.stdout)
+    assert report["parameters"] == report["trainable"] == 2_542_856
+    assert report["macs"] == pytest.approx(56.5e6, rel=0.01)  # torchvision publishes 0.057 G
+    assert report["check"] == "output (1, 1000)"
+    assert report["features"][-1] == {"name": "c5", "channels": 576, "height": 7, "width": 7}
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a tiny random model with three named classes."""
+    torch.manual_seed(0)
+    settings = {"backbone.width_mult": 0.35, "task.categories": ["ant", "bee", "cat"], "task.preprocessing.crop": 64}
+    built = registry.build("mobilenet_v3_small", overrides=settings, num_classes=3)
+    return registry.save(built, tmp_path_factory.mktemp("run") / "tiny.safetensors")
+
+
+def test_predict_does_the_good_images_reports_the_bad_one_and_writes_pictures(checkpoint: Path, tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        Image.new("RGB", (90, 70), (200, 30, 30)).save(tmp_path / folder / "same.png")
+    (tmp_path / "a" / "broken.jpg").write_bytes(b"nothing")
+    result = run("predict", checkpoint, "a", "b", "--top", "2", "--format", "json", "--output", "out", cwd=tmp_path)
+    report = json.loads(result.stdout)
+    assert result.returncode == 1
+    assert [entry["file"] for entry in report["results"]] == ["a/same.png", "b/same.png"]
+    assert [failure["file"] for failure in report["failures"]] == ["a/broken.jpg"]
+    assert len(report["results"][0]["top"]) == 2
+    assert {entry["label"] for entry in report["results"][0]["top"]} <= {"ant", "bee", "cat"}
+    assert sorted(os.listdir(tmp_path / "out")) == ["same.png-2.png", "same.png.png"]
+    picture = Image.open(io.BytesIO((tmp_path / "out" / "same.png.png").read_bytes()))
+    assert picture.width == 480
+    assert picture.getpixel((240, 40)) == (200, 30, 30)
+
+
+def test_predict_refuses_random_weights() -> None:
+    result = run("predict", "mobilenet_v3_small", __file__)
+    assert (result.returncode, result.stderr.decode()) == (
+        1,
+        "error: without weights the answers of `mobilenet_v3_small` mean nothing; "
+        "give weights: `default` or one of `IMAGENET1K_V1`, or a file\n",
+    )
+
+
+def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
+    command = f"{sys.executable} -m registry.cli explain mobilenet_v3_large | head -n 1"
+    result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in result.stderr
