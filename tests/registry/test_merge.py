@@ -335,6 +335,33 @@ def test_a_missing_parent_file_is_told_where_it_is_referred_to(made: Registry) -
     assert text.startswith("m.yaml:3:10: error: there is no such file")
 
 
+UNREACHABLE = ["nul", "home", "loop", "long"]
+
+
+@pytest.mark.parametrize(
+    "extends", ['"\\0.yaml"', "~no_such_user/a.yaml", "./loop.yaml", f"./{'a' * 300}.yaml"], ids=UNREACHABLE
+)
+@pytest.mark.parametrize("line", ["extends: {}", "backbone: {}", "backbone: {{extends: {}}}"])
+def test_a_path_that_cannot_be_followed_is_told_where_it_is_written(made: Registry, extends: str, line: str) -> None:
+    Path("loop.yaml").symlink_to("loop.yaml")
+    write({"m.yaml": f"kind: model\nname: m\n{line.format(extends)}\n"})
+    with pytest.raises(SpecError) as caught:
+        made.load_spec("m.yaml")
+    (found,) = caught.value.diagnostics
+    assert (found.span.file, found.span.line) == ("m.yaml", 3)
+
+
+@pytest.mark.parametrize(
+    "path", ["\0.yaml", "~no_such_user/a.yaml", "./loop.yaml", f"./{'a' * 300}.yaml"], ids=UNREACHABLE
+)
+def test_a_file_that_cannot_be_found_is_an_error_not_a_traceback(made: Registry, path: str) -> None:
+    Path("loop.yaml").symlink_to("loop.yaml")
+    with pytest.raises(SpecError) as caught:
+        made.load_spec(path)
+    assert [found.rule for found in caught.value.diagnostics] == ["REG001"]
+    assert [found.rule for found in made.validate(path)] == ["REG001"]
+
+
 @pytest.mark.parametrize("extends", ["../a.yaml", "/etc/a.yaml", "sub/../../a.yaml", "~/a.yaml", "./link.yaml"])
 def test_a_path_that_leaves_the_root_is_refused(made: Registry, tmp_path: Path, extends: str) -> None:
     write({"a.yaml": model("a", "backbone: {type: ear}")}, tmp_path)

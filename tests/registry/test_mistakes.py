@@ -68,9 +68,6 @@ def overlay(settings: str) -> dict[str, str | bytes]:
 
 
 OWN = f"vision-registry {registry.__version__} (plugin `mobilenet`)"
-DEEP = "\n".join(
-    ["x:", "- &a0 " + "[" * 40 + "]" * 40, *(f"- &a{i} {'[' * 40}*a{i - 1}{']' * 40}" for i in range(1, 90))]
-)
 
 MISTAKES: dict[str, Mistake] = {
     # names
@@ -147,9 +144,6 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a folder for a file": Mistake(
         {"m.yaml/n.txt": ""}, ["m.yaml:1:1: error: this is a folder, not a file [REG001]"], load="m.yaml"
-    ),
-    "a value of 3,600 levels by aliases": Mistake(
-        setting(DEEP), ["m.yaml:6:3: error: values are nested more than 50 deep [REG006]"]
     ),
     # documents
     "no kind and no name": Mistake(
