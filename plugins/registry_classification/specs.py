@@ -39,7 +39,7 @@ class PreprocessingSpec(Spec):
 class ClassificationSpec(TaskSpec):
     """One of several classes for a whole picture."""
 
-    type: Literal["classification"] = "classification"
+    type: Annotated[Literal["classification"], Field(description="Registered type of the part.")] = "classification"
     preprocessing: Annotated[PreprocessingSpec, Field(description="From a picture to the model's input.")] = (
         PreprocessingSpec()
     )
@@ -74,7 +74,9 @@ class ClassificationSpec(TaskSpec):
 class MobileNetV3ClassifierSpec(HeadSpec):
     """Pooling and two linear layers with hardswish between. Paper: section 5.1; torchvision: `MobileNetV3.classifier`."""
 
-    type: Literal["mobilenet_v3_classifier"] = "mobilenet_v3_classifier"
+    type: Annotated[Literal["mobilenet_v3_classifier"], Field(description="Registered type of the part.")] = (
+        "mobilenet_v3_classifier"
+    )
     task: ClassVar[str] = "classification"
 
     hidden_channels: Annotated[

@@ -44,7 +44,7 @@ class SqueezeExcitationSpec(Spec):
 class BatchNormSpec(Spec):
     """Batch normalisation."""
 
-    kind: Literal["batch"] = "batch"
+    kind: Annotated[Literal["batch"], Field(description="Which normalisation.")] = "batch"
     eps: Annotated[float, Field(gt=0, le=1, description="Added to the variance.")] = 0.001
     momentum: Annotated[float, Field(gt=0, le=1, description="Share of a batch in the running statistics.")] = 0.01
 
@@ -52,7 +52,7 @@ class BatchNormSpec(Spec):
 class FrozenBatchNormSpec(Spec):
     """Batch normalisation whose statistics and factors are fixed buffers (torchvision.ops.FrozenBatchNorm2d)."""
 
-    kind: Literal["frozen_batch"] = "frozen_batch"
+    kind: Annotated[Literal["frozen_batch"], Field(description="Which normalisation.")] = "frozen_batch"
     eps: Annotated[float, Field(ge=0, le=1, description="Added to the variance; torchvision's detectors use 1e-5.")] = (
         0.001
     )
@@ -61,7 +61,7 @@ class FrozenBatchNormSpec(Spec):
 class GroupNormSpec(Spec):
     """Group normalisation; every channel count must be a multiple of `groups`."""
 
-    kind: Literal["group"] = "group"
+    kind: Annotated[Literal["group"], Field(description="Which normalisation.")] = "group"
     groups: Annotated[int, Field(ge=1, le=512, description="Number of groups.")] = 8
     eps: Annotated[float, Field(gt=0, le=1, description="Added to the variance.")] = 1e-5
 
@@ -72,7 +72,7 @@ NormSpec = Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec, Field(
 class MobileNetV3Spec(BackboneSpec):
     """A stem, inverted residuals as the table says, and a last 1x1 convolution."""
 
-    type: Literal["mobilenet_v3"] = "mobilenet_v3"
+    type: Annotated[Literal["mobilenet_v3"], Field(description="Registered type of the part.")] = "mobilenet_v3"
     blocks: Annotated[
         Listed[BlockSpec], Field(min_length=1, max_length=256, description="The block table, one row a block.")
     ]

@@ -91,5 +91,5 @@ def build_task(host: PluginHost, spec: ModelSpec, categories: tuple[str, ...] | 
         PluginError: the plugin's task cannot be imported.
     """
     require_torch("running a model")
-    task: Task[Any, Any] = host.target("task", spec.task.type)(spec.task, categories)
+    task: Task[Any, Any] = host.target(spec.task)(spec.task, categories)
     return task

@@ -73,8 +73,8 @@ def read_spec_text(path: str | os.PathLike[str]) -> tuple[str, dict[str, str]]:
 
 
 def _metadata(host: PluginHost, spec: ModelSpec) -> dict[str, str]:
-    text = spec.model_dump_json()
-    origins = [host.part(part.kind, part.type).origin for _, part in spec.parts()]
+    text = json.dumps(host.dump(spec), ensure_ascii=False)
+    origins = [host.record_of(part).origin for _, part in spec.parts()]
     return {
         "format": _FORMAT,
         "spec": text,

@@ -31,11 +31,11 @@ def construct(host: PluginHost, spec: ModelSpec, *, init: bool = True) -> nn.Mod
     Args:
         init: False leaves out the parts' own initialisation, for parameters that are about to be replaced.
     """
-    backbone = host.target("backbone", spec.backbone.type)(spec.backbone)
-    model: nn.Module = host.target("head", spec.head.type)(spec.head, backbone, spec.backbone)
+    backbone = host.target(spec.backbone)(spec.backbone)
+    model: nn.Module = host.target(spec.head)(spec.head, backbone, spec.backbone)
     if init:
         for part, module in ((spec.backbone, backbone), (spec.head, model)):
-            initialise = host.init(part.kind, part.type)
+            initialise = host.init(part)
             if initialise is not None:
                 initialise(part, module)
     return model

@@ -14,6 +14,10 @@ from registry.source import Source, Span
 from registry.suggest import did_you_mean
 
 
+class OutsideError(UnknownNameError):
+    """A path that leaves the folder its document may refer into."""
+
+
 class Catalog:
     """Every document that plugins ship, by kind and name; users' files are read when a path asks for them."""
 
@@ -24,7 +28,7 @@ class Catalog:
     def _read(self) -> tuple[list[Document], list[Diagnostic]]:
         documents: list[Document] = []
         diagnostics: list[Diagnostic] = []
-        for record in self._host.catalogs:
+        for record in {record.folder: record for record in reversed(self._host.catalogs)}.values():
             for file in sorted(path for path in record.folder.rglob("*") if path.suffix in YAML_SUFFIXES):
                 found, wrong = read_documents(file, root=record.folder, origin=record.origin)
                 documents += found
@@ -54,8 +58,10 @@ class Catalog:
         return sorted(name for known, name in self._index if known == kind)
 
     def providers(self, kind: str, name: str) -> list[Document]:
-        """Every document that answers to a name."""
-        return self._index.get((kind, name), [])
+        """Every document that answers to a name, or to `distribution/name`."""
+        distribution, _, bare = name.rpartition("/")
+        found = self._index.get((kind, bare), [])
+        return [d for d in found if not distribution or (d.origin and d.origin.distribution == distribution)]
 
     def named(self, kind: str, name: str) -> Document:
         """The document of that kind and name or alias; `distribution/name` chooses between several.
@@ -64,10 +70,8 @@ class Catalog:
             UnknownNameError: no document has that name.
             ConflictError: documents of several plugins have it.
         """
-        distribution, _, bare = name.rpartition("/")
-        found = self.providers(kind, bare)
-        if distribution:
-            found = [d for d in found if d.origin is not None and d.origin.distribution == distribution]
+        bare = name.rpartition("/")[2]
+        found = self.providers(kind, name)
         if not found:
             raise UnknownNameError(self._unknown(kind, name))
         if len(found) > 1:
@@ -98,7 +102,7 @@ class Catalog:
             return self.named(kind, reference)
         path = inside(reference, Path(by.file).resolve().parent, by.root)
         if path is None:
-            raise UnknownNameError(f"the path `{reference}` leaves {by.root}")
+            raise OutsideError(f"the path `{reference}` leaves {by.root}")
         documents, diagnostics = read_documents(path, root=by.root, origin=by.origin)
         if diagnostics:
             raise SpecError(diagnostics)

@@ -12,12 +12,14 @@ from registry.catalog.documents import OWN_KEYS, Document, EnvelopeSpec
 from registry.catalog.merge import merge
 from registry.catalog.translate import locate, translate
 from registry.diagnostics import Diagnostic, Related, errors
-from registry.errors import RegistryError
+from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Scalar, plain
 from registry.specs import Finding, ModelSpec, PartSpec, Spec, TaskSpec
 
 _ENVELOPE = (*OWN_KEYS, "references")
+#: Names of the sources that overrides have.
+OVERRIDES = ("--set", "overrides")
 
 
 class Checker:
@@ -32,7 +34,7 @@ class Checker:
         An inherited value is reported at the file that set it, with a note that names the document.
         """
         spec: Spec | None
-        spec, found = self._model(root) if document.kind == "model" else self._part(document, root)
+        spec, found = self._model(document, root) if document.kind == "model" else self._part(document, root)
         diagnostics = [_with_heir(diagnostic, document) for diagnostic in found]
         return (None if errors(diagnostics) else spec), diagnostics
 
@@ -46,13 +48,18 @@ class Checker:
         Raises:
             UnknownNameError, ConflictError: no plugin, or several, register it.
         """
-        return tuple(self._host.categories_named(name).file.read_text(encoding="utf-8").splitlines())
+        record = self._host.categories_named(name)
+        try:
+            return tuple(record.file.read_text(encoding="utf-8-sig").splitlines())
+        except (OSError, UnicodeDecodeError) as error:
+            raise PluginError(f"the list of categories `{name}` of {record.origin} cannot be read: {error}") from error
 
-    def _model(self, root: Mapping) -> tuple[ModelSpec | None, list[Diagnostic]]:
+    def _model(self, document: Document, root: Mapping) -> tuple[ModelSpec | None, list[Diagnostic]]:
         spec, found = self._validate(ModelSpec, root)
         if not isinstance(spec, ModelSpec):
             return None, found
-        findings = [*_guarded(spec), *self._categories_findings(spec.task, spec.head.num_classes)]
+        place = _class_count_place(document, root)
+        findings = [*_guarded(spec), *self._categories_findings(spec.task, spec.head.num_classes, place)]
         found += [_diagnostic(finding, root) for finding in findings]
         found += self._weights(spec, root)
         return spec, found
@@ -77,16 +84,33 @@ class Checker:
         found += wrong
         if not isinstance(spec, PartSpec):
             return None, found
-        return spec, found + [_diagnostic(finding, settings) for finding in spec.check()]
+        return spec, found + [_diagnostic(finding, settings) for finding in _guarded(spec)]
 
-    def _validate(self, spec_class: type[Spec], root: Mapping) -> tuple[Spec | None, list[Diagnostic]]:
+    def _validate(
+        self, spec_class: type[Spec], root: Mapping, holder: Mapping | None = None
+    ) -> tuple[Spec | None, list[Diagnostic]]:
+        """The spec of a mapping, in which null stands for the default wherever nothing else is allowed.
+
+        Args:
+            holder: the model's mapping that has this one at `task`, if errors are to be told as seen from there.
+        """
+        prefix = () if holder is None else ("task",)
         data: Any = plain(root)
-        try:
-            return spec_class.model_validate(data, context={"types": self._host}), []
-        except ValidationError as error:
-            return None, list(translate(error, root, spec_class, self._host))
+        while True:
+            try:
+                return spec_class.model_validate(data, context={"types": self._host}), []
+            except ValidationError as error:
+                if not _drop_nulls(data, error):
+                    seen_from = ModelSpec if holder is not None else spec_class
+                    return None, list(translate(error, holder or root, seen_from, self._host, prefix=prefix))
+            except Exception as error:  # code of third parties, which must not take validation down
+                text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}"
+                hint = "this is a fault of the plugin that brings it"
+                return None, [Diagnostic("REG199", "error", text, locate(root, ()).span, hint)]
 
-    def _categories_findings(self, task: TaskSpec, num_classes: int) -> Iterator[Finding]:
+    def _categories_findings(
+        self, task: TaskSpec, num_classes: int, place: tuple[str, ...] = ("task", "categories")
+    ) -> Iterator[Finding]:
         try:
             names = self.categories(task)
         except RegistryError as error:
@@ -97,7 +121,7 @@ class Checker:
             label = f"`{task.categories}` has" if isinstance(task.categories, str) else "the list has"
             yield Finding(
                 "REG204",
-                ("task", "categories"),
+                place,
                 f"the head tells {num_classes} classes apart, but {label} {len(names)} names",
                 f"write {num_classes} names, or `categories: null`",
             )
@@ -112,14 +136,45 @@ class Checker:
             merged = merge(task, place.node)
             assert isinstance(merged, Mapping)
             holder = Mapping({"task": Entry(place.span, merged)}, place.span)
-            try:
-                type(spec.task).model_validate(plain(merged), context={"types": self._host})
-            except ValidationError as error:
-                yield from translate(error, holder, ModelSpec, self._host, prefix=("task",))
+            task_spec, wrong = self._validate(type(spec.task), merged, holder)
+            yield from wrong
+            if isinstance(task_spec, TaskSpec):
+                own = [finding.within("task") for finding in _guarded(task_spec)]
+                own += self._categories_findings(task_spec, spec.head.num_classes)
+                yield from (_diagnostic(finding, holder) for finding in own)
 
 
-def _guarded(spec: ModelSpec) -> Iterable[Finding]:
-    """The model's findings; a part whose own arithmetic fails is a finding too, not a traceback."""
+def _drop_nulls(data: Any, error: ValidationError) -> bool:
+    """Removes from plain data the nulls that the error is about; False where it is about none."""
+    dropped = False
+    parent: Any
+    key: Any
+    node: Any
+    for item in error.errors(include_url=False, include_context=False):
+        parent, key = None, None
+        node = data
+        for step in item["loc"]:  # names of union members stand in the path too, and are stepped over
+            if isinstance(node, (dict, list)) and _has(node, step):
+                parent, key, node = node, step, node[step]
+        if item["input"] is None and node is None and isinstance(parent, dict):
+            parent.pop(key, None)
+            dropped = True
+    return dropped
+
+
+def _has(node: Any, step: Any) -> bool:
+    return step in node if isinstance(node, dict) else isinstance(step, int) and step < len(node)
+
+
+def _class_count_place(document: Document, root: Mapping) -> tuple[str, ...]:
+    """Where a wrong class count is told: at the names, or at the count where only that is the document's own."""
+    own = (document.file, *OVERRIDES)
+    names, count = (locate(root, path).span.file for path in (("task", "categories"), ("head", "num_classes")))
+    return ("head", "num_classes") if names not in own and count in own else ("task", "categories")
+
+
+def _guarded(spec: ModelSpec | PartSpec) -> Iterable[Finding]:
+    """The findings of a model or part; a part whose own arithmetic fails is a finding too, not a traceback."""
     try:
         return list(spec.check())
     except Exception as error:  # code of third parties, which must not take validation down
@@ -133,7 +188,7 @@ def _diagnostic(finding: Finding, root: Mapping) -> Diagnostic:
 
 
 def _with_heir(diagnostic: Diagnostic, document: Document) -> Diagnostic:
-    if diagnostic.span.file == document.file or diagnostic.span.file in ("--set", "overrides"):
+    if diagnostic.span.file == document.file or diagnostic.span.file in OVERRIDES:
         return diagnostic
     note = Related(f"inherited by the {document.kind} `{document.name}`", document.name_span)
     return replace(diagnostic, related=(*diagnostic.related, note))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +70,13 @@ class Document:
         node = self.node.get("name")
         return node.span if node is not None else self.node.span
 
+    def span_of(self, name: str) -> Span:
+        """Where a name or alias of it stands."""
+        aliases = self.node.get("aliases")
+        items = aliases.items if isinstance(aliases, Sequence) else ()
+        spans = [item.span for item in items if isinstance(item, Scalar) and item.value == name]
+        return self.name_span if name == self.name or not spans else spans[0]
+
     def text(self, key: str) -> str:
         """A top-level text, or the type of a top-level part; empty where there is none."""
         node = self.node.get(key)
@@ -86,7 +94,8 @@ def read_documents(
         data: the bytes to read instead of the file, which then only lends its name.
     """
     try:
-        nodes = read_file(path) if data is None else read_bytes(data, str(path))
+        name = str(path) if origin is not None else _shown_name(path)
+        nodes = read_file(name) if data is None else read_bytes(data, str(path))
     except SourceProblem as problem:
         return [], [Diagnostic.of(problem)]
     folder = root or root_of(Path(path))
@@ -99,6 +108,12 @@ def read_documents(
         else:
             diagnostics.extend(found)
     return documents, diagnostics
+
+
+def _shown_name(path: str | Path) -> str:
+    """One name for a user's file, however it was reached: relative where it lies in the working folder."""
+    full, here = os.path.abspath(path), os.getcwd()
+    return os.path.relpath(full, here) if full.startswith(here.rstrip(os.sep) + os.sep) else str(path)
 
 
 def root_of(path: Path) -> Path:
@@ -119,9 +134,13 @@ def _document(node: Node, root: Path, origin: Origin | None) -> Document | list[
     return Document(str(kind.value), str(name.value), node, root, origin)
 
 
+def _is_format(node: Node) -> bool:
+    return isinstance(node, Scalar) and type(node.value) is int and node.value == FORMAT
+
+
 def _envelope_problems(node: Mapping) -> Iterable[Diagnostic]:
     version = node.entries.get("spec")
-    if version is not None and (not isinstance(version.node, Scalar) or version.node.value != FORMAT):
+    if version is not None and not _is_format(version.node):
         yield Diagnostic(
             "REG112",
             "error",

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from registry.errors import PluginError
 from registry.source import Mapping, Node, Scalar, Span, plain
-from registry.specs import FeatureMap, ModelSpec, Spec
+from registry.specs import BackboneSpec, FeatureMap, ModelSpec, Spec
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,13 @@ class Explanation:
 def explanation(kind: str, name: str, root: Mapping, spec: Spec) -> Explanation:
     """Explains a resolved document whose spec is known to be valid."""
     backbone = spec.backbone if isinstance(spec, ModelSpec) else spec
-    feature_maps = getattr(backbone, "feature_maps", None)
-    return Explanation(kind, name, spec, tuple(_settings(root, ())), feature_maps() if feature_maps else ())
+    features: tuple[FeatureMap, ...] = ()
+    if isinstance(backbone, BackboneSpec):
+        try:
+            features = backbone.feature_maps()
+        except Exception as error:  # a plugin's arithmetic
+            raise PluginError(f"feature_maps() of `{backbone.type}` failed: {type(error).__name__}: {error}") from error
+    return Explanation(kind, name, spec, tuple(_settings(root, ())), features)
 
 
 def _settings(node: Node, path: tuple[str | int, ...]) -> Iterator[Setting]:

@@ -16,7 +16,7 @@ _YAML_IN_FOLDERS = tuple(suffix for suffix in YAML_SUFFIXES if suffix != ".json"
 def spec_files(path: str | os.PathLike[str]) -> list[Path]:
     """A file itself, or every `*.yaml` and `*.yml` below a folder, sorted, hidden folders left out."""
     start = Path(path)
-    if not start.is_dir():
+    if not os.path.isdir(start):
         return [start]
     found: list[Path] = []
     for folder, folders, files in os.walk(start):
@@ -39,9 +39,9 @@ def name_conflicts(documents: Iterable[Document], catalog: Catalog) -> Iterator[
                     "REG110",
                     "error",
                     f"the {document.kind} name `{name}` is taken by {owner}",
-                    document.name_span,
+                    document.span_of(name),
                     "choose another name",
-                    (Related("the other document", others[0].name_span),),
+                    (Related("the other document", others[0].span_of(name)),),
                 )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -15,7 +16,7 @@ from registry.catalog.explain import Explanation, explanation
 from registry.catalog.files import name_conflicts, spec_files
 from registry.catalog.merge import merge
 from registry.catalog.overrides import Override, apply
-from registry.catalog.references import is_path
+from registry.catalog.references import is_path, user_path
 from registry.catalog.resolve import Resolver
 from registry.catalog.summary import Summary, summarize
 from registry.diagnostics import Diagnostic, SpecError, in_order
@@ -67,11 +68,11 @@ class Library:
             SpecError: the file cannot be read, or does not hold one document of that kind.
         """
         if isinstance(reference, ModelSpec):
-            return self.from_text(reference.model_dump_json(), f"<{reference.name}>", kind)
+            return self.from_text(json.dumps(self._host.dump(reference)), f"<{reference.name}>", kind)
         text = os.fspath(reference)
         if isinstance(reference, str) and not is_path(text):
             return self.catalog.named(kind, text)
-        return self.catalog.in_file(kind, Path(text).expanduser())
+        return self.catalog.in_file(kind, user_path(text))
 
     def from_text(self, text: str, name: str, kind: str = "model") -> Document:
         """The one document of a YAML or JSON text, such as a checkpoint's; raises SpecError as `open` does."""
@@ -99,7 +100,10 @@ class Library:
         for override in overrides:
             if document.kind == "model" and len(override.path) == 1 and override.path[0] in PART_KINDS:
                 entry = Entry(override.path_span, override.node)
-                root = self._resolver.lay(root, Mapping({override.path[0]: entry}, override.path_span), document)
+                layer = Mapping({override.path[0]: entry}, override.path_span)
+                # a path typed in an override means the working folder, wherever the model was shipped
+                typed = Document(document.kind, document.name, layer, Path.cwd())
+                root = self._resolver.lay(root, layer, typed)
             else:
                 root = apply(root, override)
         return root
@@ -171,7 +175,7 @@ class Library:
                 found += diagnostics
             except SpecError as error:
                 found += error.diagnostics
-        return in_order(found)
+        return _each_once(found)
 
     def validate_files(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents of some files and folders."""
@@ -192,3 +196,11 @@ class Library:
     def validate_catalog(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents that plugins ship."""
         return in_order([*self.catalog.diagnostics, *self.validate(self.catalog.documents)])
+
+
+def _each_once(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Sorted, and a mistake that several documents inherit only once, as its own file tells it where that was read too."""
+    kept: dict[object, Diagnostic] = {}
+    for diagnostic in sorted(diagnostics, key=lambda d: len(d.related)):
+        kept.setdefault((diagnostic.rule, diagnostic.message, diagnostic.span), diagnostic)
+    return in_order(kept.values())

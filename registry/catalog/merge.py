@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from registry.source import Entry, Mapping, Node, Scalar
 
+#: Keys whose value decides which other keys there are.
+DISCRIMINATORS = ("type", "kind")
+
 
 def merge(base: Node | None, over: Node) -> Node:
     """`over` laid over `base`.
 
-    Mappings merge key by key, in the order of `base` and then of the new keys. Lists and scalars are replaced; null removes
-    what `base` has. Where `over` names another `type`, the settings of the old type are dropped. Every node keeps the span
-    of the text that set it; a merged mapping has the span of `over`.
+    Mappings merge key by key, in the order of `base` and then of the new keys. Lists and scalars are replaced. Where `over`
+    names another `type` (or another `kind` of a variant), the settings of the old one are dropped. Every node keeps the
+    span of the text that set it; a merged mapping has the span of `over`.
     """
     if not isinstance(base, Mapping) or not isinstance(over, Mapping):
         return over
@@ -19,13 +22,13 @@ def merge(base: Node | None, over: Node) -> Node:
     entries = dict(base.entries)
     for key, entry in over.entries.items():
         before = entries.get(key)
-        if before is not None and isinstance(entry.node, Scalar) and entry.node.value is None:
-            del entries[key]
-            continue
         entries[key] = Entry(entry.key_span, merge(before.node if before else None, entry.node))
     return Mapping(entries, over.span)
 
 
 def _changes_type(base: Mapping, over: Mapping) -> bool:
-    old, new = base.get("type"), over.get("type")
-    return isinstance(old, Scalar) and isinstance(new, Scalar) and old.value != new.value
+    for key in DISCRIMINATORS:
+        old, new = base.get(key), over.get(key)
+        if isinstance(old, Scalar) and isinstance(new, Scalar) and old.value != new.value:
+            return True
+    return False

@@ -7,12 +7,16 @@ from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass
 from typing import Any
 
-from registry.catalog.merge import merge
+from registry.catalog.merge import DISCRIMINATORS, merge
 from registry.diagnostics import Diagnostic, SpecError
 from registry.source import Entry, Mapping, Node, Scalar, Source, SourceProblem, Span, from_plain, plain, read_value
 from registry.source import Sequence as SequenceNode
 
 Overrides = MappingABC[str, Any]
+
+
+_EXAMPLE = "write for instance `backbone.in_channels=1`"
+_DEEPEST = 50
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,9 @@ def from_mapping(overrides: Overrides) -> list[Override]:
     found = []
     for path, value in _flatten(overrides, ()):
         dotted = ".".join(path)
+        if not all(path):
+            span = Span(Source("overrides", dotted), 1, 1, 1, len(dotted) + 1)
+            raise SpecError([Diagnostic("REG113", "error", f"the path `{dotted}` has an empty key", span, _EXAMPLE)])
         source = Source("overrides", f"{dotted} = {_shown(value)}")
         start = len(dotted) + 4
         span = Span(source, 1, start, 1, len(source.text) + 1)
@@ -52,7 +59,7 @@ def from_assignments(assignments: Sequence[str]) -> list[Override]:
             raise SpecError(
                 [
                     Diagnostic(
-                        "REG113", "error", "an override has the form `key.key=value`", span, "backbone.in_channels=1"
+                        "REG113", "error", "an override has the form `key.key=value`", span, _EXAMPLE
                     )
                 ]
             )
@@ -60,7 +67,7 @@ def from_assignments(assignments: Sequence[str]) -> list[Override]:
             node = read_value(value, "--set")
         except SourceProblem as problem:
             shown = Span(source, 1, len(path) + 2, 1, len(text) + 1)
-            raise SpecError([Diagnostic("REG113", "error", problem.message, shown)]) from None
+            raise SpecError([Diagnostic("REG113", "error", problem.message, shown, problem.suggestion)]) from None
         value_span = Span(source, 1, len(path) + 2, 1, len(text) + 1)
         found.append(Override(keys, from_plain(plain(node), value_span), span))
     return found
@@ -72,6 +79,8 @@ def apply(root: Mapping, override: Override) -> Mapping:
     Raises:
         SpecError: the path leads through a value that has no keys, or past the end of a list.
     """
+    if len(override.path) > _DEEPEST:
+        raise _no_place(override, f"an override's path has at most {_DEEPEST} keys")
     changed = _laid(root, override, 0)
     assert isinstance(changed, Mapping)
     return changed
@@ -84,24 +93,34 @@ def _laid(node: Node | None, override: Override, depth: int) -> Node:
     if isinstance(node, SequenceNode):
         items = list(node.items)
         if not key.isdecimal() or int(key) >= len(items):
-            raise _no_place(override, depth, f"a list of {len(items)} items takes an index from 0 to {len(items) - 1}")
+            raise _no_place(override, _index_range(len(items)))
         items[int(key)] = _laid(items[int(key)], override, depth + 1)
         return SequenceNode(tuple(items), node.span)
     if isinstance(node, Scalar) and node.value is not None:
         before = ".".join(override.path[:depth])
-        raise _no_place(override, depth, f"`{before}` is a single value and has no `{key}`")
+        raise _no_place(override, f"`{before}` is a single value and has no `{key}`")
     entries = dict(node.entries) if isinstance(node, Mapping) else {}
+    if key in DISCRIMINATORS and depth == len(override.path) - 1 and depth > 0:
+        named = Mapping({key: Entry(override.path_span, override.node)}, override.path_span)
+        return merge(node, named)
     below = entries[key].node if key in entries else None
     entries[key] = Entry(override.path_span, _laid(below, override, depth + 1))
     return Mapping(entries, node.span if isinstance(node, Mapping) else override.path_span)
 
 
-def _no_place(override: Override, depth: int, message: str) -> SpecError:
+def _index_range(count: int) -> str:
+    if count < 2:
+        return "the list is empty" if count == 0 else "a list of one item takes only the index 0"
+    return f"a list of {count} items takes an index from 0 to {count - 1}"
+
+
+def _no_place(override: Override, message: str) -> SpecError:
     return SpecError([Diagnostic("REG113", "error", message, override.path_span)])
 
 
 def _flatten(overrides: Overrides, prefix: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    for key, value in overrides.items():
+    # what decides which other settings there are comes before them
+    for key, value in sorted(overrides.items(), key=lambda item: item[0] not in DISCRIMINATORS):
         path = (*prefix, *str(key).split("."))
         if isinstance(value, MappingABC) and value:
             yield from _flatten(value, path)

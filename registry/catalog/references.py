@@ -19,7 +19,19 @@ def is_checkpoint(reference: str) -> bool:
     return reference.lower().endswith(CHECKPOINT_SUFFIX)
 
 
+def user_path(text: str) -> Path:
+    """A path as its user means it: `~` is the home folder, where there is one."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
 def inside(reference: str, folder: Path, root: Path) -> Path | None:
-    """The file that a document in `folder` means by a path, or None if it leaves `root`, symbolic links followed."""
+    """The file that a document in `folder` means by a path, or None if it leaves `root`, symbolic links followed.
+
+    Raises:
+        OSError, ValueError, RuntimeError: the path cannot be followed: a circle of links, a name too long, no such user.
+    """
     path = (folder / Path(reference).expanduser()).resolve()
     return path if path.is_relative_to(root.resolve()) else None

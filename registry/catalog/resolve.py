@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from registry.catalog.catalog import Catalog
+from registry.catalog.catalog import Catalog, OutsideError
 from registry.catalog.documents import OWN_KEYS, Document
 from registry.catalog.merge import merge
 from registry.diagnostics import Diagnostic, SpecError
-from registry.errors import ConflictError, RegistryError, UnknownNameError
+from registry.errors import RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Node, Scalar, Sequence, Span
 from registry.specs import PART_KINDS
@@ -35,14 +35,16 @@ class Resolver:
 
     def _resolve(self, document: Document, above: tuple[Document, ...]) -> Mapping:
         key = (document.kind, document.node.span)
-        if key not in self._resolved:
-            layers = self._layers(document, above)
+        found = self._resolved.get(key)
+        if found is None:
             merged = Mapping({}, document.node.span)
-            for layer in layers:
+            for layer in self._layers(document, above):
                 own = layer.node.without("extends") if layer is document else layer.node.without(*OWN_KEYS)
                 merged = self._laid(merged, own, layer, above)
-            self._resolved[key] = Mapping(merged.entries, document.node.span)
-        return self._resolved[key]
+            found = Mapping(merged.entries, document.node.span)
+            if document.origin is not None:  # a user's file, or a parent of it, may change between two calls
+                self._resolved[key] = found
+        return found
 
     def _layers(self, document: Document, above: tuple[Document, ...]) -> list[Document]:
         """The document's ancestors, each once and every one after its own ancestors, then itself."""
@@ -79,35 +81,55 @@ class Resolver:
         return merged
 
     def _part(self, kind: str, node: Node, by: Document, above: tuple[Document, ...]) -> Node:
-        """A part given by name, or extending a named one, written out; anything else unchanged."""
+        """A part given by name, or extending named ones, written out; anything else unchanged."""
         if isinstance(node, Scalar) and isinstance(node.value, str):
-            return self._named_part(kind, node, by, above)
+            return self._named_part(kind, [node], by, above)
         if isinstance(node, Mapping) and "extends" in node.entries:
-            settings: Node = Mapping({}, node.span)
-            for reference in _references(node.get("extends")):
-                settings = merge(settings, self._named_part(kind, reference, by, above))
-            return merge(settings, node.without("extends"))
+            base = self._named_part(kind, _references(node.get("extends")), by, above)
+            return merge(base, node.without("extends"))
         return node
 
-    def _named_part(self, kind: str, reference: Scalar, by: Document, above: tuple[Document, ...]) -> Node:
-        name = str(reference.value)
-        known_type = any(part.kind == kind and part.type == name.rpartition("/")[2] for part in self._host.parts)
-        if known_type and not self._catalog.providers(kind, name):
-            return Mapping({"type": Entry(reference.span, reference)}, reference.span)
-        document = self._find(kind, reference, by)
-        settings = self._resolve(document, (*above, by)).without(*_NOT_SETTINGS)
-        return Mapping(settings.entries, reference.span)
+    def _named_part(self, kind: str, references: list[Scalar], by: Document, above: tuple[Document, ...]) -> Mapping:
+        """The settings of named parts, later ones laid over earlier ones, an ancestor of several laid once."""
+        settings: Node = Mapping({}, references[0].span)
+        seen: list[Document] = []
+        for reference in references:
+            if self._is_type(kind, str(reference.value)):
+                named: Node = Mapping({"type": Entry(reference.span, reference)}, reference.span)
+                settings = merge(settings, named)
+                continue
+            document = self._find(kind, reference, by)
+            for layer in self._layers(document, (*above, by)):
+                if layer not in seen:
+                    settings = merge(settings, layer.node.without(*_NOT_SETTINGS))
+                    seen.append(layer)
+        assert isinstance(settings, Mapping)
+        return Mapping(settings.entries, references[0].span)
+
+    def _is_type(self, kind: str, name: str) -> bool:
+        """True for the type of a part, unless a document has that name."""
+        distribution, _, bare = name.rpartition("/")
+        known = any(
+            (part.kind, part.type) == (kind, bare) and distribution in ("", part.origin.distribution)
+            for part in self._host.parts
+        )
+        return known and not self._catalog.providers(kind, name)
 
     def _find(self, kind: str, reference: Scalar, by: Document) -> Document:
         try:
             return self._catalog.refer(kind, str(reference.value), by)
-        except SpecError:
+        except SpecError as error:
+            unreadable = [d for d in error.diagnostics if d.rule == "REG001"]
+            if unreadable:  # told where the file is named, not in the file that is not there
+                text = f"{unreadable[0].message} `{reference.value}`"
+                raise _error("REG001", text, reference.span) from error
             raise
-        except (UnknownNameError, ConflictError) as error:
-            rule = "REG111" if "leaves" in str(error) else "REG108"
-            raise _error(rule, str(error), reference.span) from error
+        except (OSError, ValueError, RuntimeError) as error:
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            raise _error("REG001", f"the path cannot be followed: {reason}", reference.span) from error
         except RegistryError as error:
-            raise _error("REG108", str(error), reference.span) from error
+            rule = "REG111" if isinstance(error, OutsideError) else "REG108"
+            raise _error(rule, str(error), reference.span) from error
 
 
 def _references(node: Node | None) -> list[Scalar]:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
-from registry.catalog.fields import known_keys
+from registry.catalog.fields import kinds_wanted, known_keys, known_values
 from registry.diagnostics import Diagnostic
-from registry.source import Mapping, Node, Span
+from registry.source import Mapping, Node, Scalar, Span
 from registry.source import Sequence as SequenceNode
 from registry.specs import PartTypes, Spec
 from registry.suggest import did_you_mean
@@ -71,20 +72,25 @@ def translate(
 
 
 def _is_shadow(path: tuple[str | int, ...], items: list[Any], found: dict[tuple[str | int, ...], list[Any]]) -> bool:
-    """A list that is "too short" only because its items failed."""
+    """What a deeper error explains: a list "too short" as its items failed, or the union member that was not meant."""
     inside = any(len(other) > len(path) and other[: len(path)] == path for other in found)
-    return inside and all(item["type"] == "too_short" for item in items)
+    return inside and all(item["type"] == "too_short" or item["type"] in _KINDS for item in items)
 
 
 def _at(
     path: tuple[str | int, ...], items: list[Any], root: Node, spec_class: type[Spec], types: PartTypes
 ) -> Iterator[Diagnostic]:
     place = locate(root, path)
-    values = [item for item in items if item["type"] not in ("missing", "extra_forbidden")]
+    values = [item for item in items if item["type"] not in (*_MISSING, "extra_forbidden")]
+    values = [item for item in values if item["type"] not in (*_KINDS, "literal_error")] or values
     for item in items:
-        if item["type"] == "missing":
-            keys = known_keys(spec_class, root, path, types)
-            yield _missing(str(item["loc"][-1]), place, [*keys])
+        if item["type"] == "missing" and isinstance(place.node, Scalar) and place.node.value is None:
+            text = f"expected {kinds_wanted(spec_class, root, path, types)}, got nothing"
+            yield Diagnostic("REG103", "error", text, place.span)
+        elif item["type"] in _MISSING:
+            key = str(item["loc"][-1]) if item["type"] == "missing" else item["ctx"]["discriminator"].strip("'")
+            choices = known_values(spec_class, root, [*path, key], types)
+            yield _missing(key, place, known_keys(spec_class, root, path, types), choices)
         elif item["type"] == "extra_forbidden":
             parent = known_keys(spec_class, root, path[:-1], types)
             yield _unknown_key(str(path[-1]), place, parent)
@@ -96,12 +102,23 @@ def _at(
         yield _value(item, place)
 
 
-def _missing(key: str, place: Place, known: list[str]) -> Diagnostic:
+#: A key that is not there, and one that tells which member of a union is meant.
+_MISSING = ("missing", "union_tag_not_found")
+
+
+def _missing(key: str, place: Place, known: list[str], choices: list[str]) -> Diagnostic:
     written = place.node.entries if isinstance(place.node, Mapping) else {}
-    where = f" in `{place.path[-1]}`" if place.path else ""
+    where = f" in `{_name(place.path)}`" if place.path else ""
     typo = [name for name in written if name not in known and did_you_mean(name, [key]) == f"did you mean `{key}`?"]
-    hint = f"is `{typo[0]}` meant to be `{key}`?" if typo else None
+    hint = "choose one of " + ", ".join(f"`{choice}`" for choice in choices) if choices else None
+    hint = f"is `{typo[0]}` meant to be `{key}`?" if typo else hint
     return Diagnostic("REG102", "error", f"missing key `{key}`{where}", place.span, hint)
+
+
+def _name(path: tuple[str | int, ...]) -> str:
+    """The last key of a path, with the indices after it: `blocks.0`."""
+    start = max((index for index, step in enumerate(path) if isinstance(step, str)), default=0)
+    return ".".join(map(str, path[start:]))
 
 
 def _unknown_key(key: str, place: Place, known: list[str]) -> Diagnostic:
@@ -115,7 +132,7 @@ def _value(item: Any, place: Place) -> Diagnostic:
     hint = None
     if rule == "REG105":
         expected = str(item["ctx"].get("expected") or item["ctx"].get("expected_tags"))
-        hint = did_you_mean(str(_tag_or_input(item)), [name.strip("'") for name in _split(expected)])
+        hint = _choices_hint(_tag_or_input(item), _split(expected))
     if item["type"].startswith("union_tag"):
         key = str(item["ctx"]["discriminator"]).strip("'")
         place = locate(place.node, [key]) if isinstance(place.node, Mapping) and key in place.node.entries else place
@@ -123,6 +140,13 @@ def _value(item: Any, place: Place) -> Diagnostic:
         message, _, after = message.partition("; ")
         hint = after or None
     return Diagnostic(rule, "error", message, place.span, hint)
+
+
+def _choices_hint(got: Any, choices: list[str]) -> str | None:
+    """The nearest choices for a text, all of them in order for numbers, where none is nearer than another in writing."""
+    if all(choice.lstrip("-").isdecimal() for choice in choices):
+        return "known: " + ", ".join(f"`{choice}`" for choice in sorted(choices, key=int))
+    return did_you_mean(got if isinstance(got, str) else shown(got), [choice.strip("'") for choice in choices])
 
 
 _KINDS = {
@@ -164,9 +188,6 @@ def _message(item: Any) -> tuple[str, str]:
         return "REG104", f"must have at most {_count(ctx['max_length'], 'item')}, got {ctx['actual_length']}"
     if kind in ("literal_error", "union_tag_invalid"):
         return "REG105", f"{shown(_tag_or_input(item))} is none of the choices"
-    if kind == "union_tag_not_found":
-        key = str(ctx["discriminator"]).strip("'")
-        return "REG102", f"missing key `{key}`"
     if kind == "string_pattern_mismatch":
         return "REG104", f"{shown(got)} does not match {ctx['pattern']}"
     if kind == "part_type":
@@ -197,6 +218,10 @@ def shown(value: Any) -> str:
         return "nothing"
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        return ".nan" if math.isnan(value) else ".inf" if value > 0 else "-.inf"
+    if isinstance(value, int) and value.bit_length() > 400:
+        return "a number of more than 100 digits"
     if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, str):

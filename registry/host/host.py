@@ -29,6 +29,7 @@ from registry.specs import (
     DatasetSpec,
     ExportSpec,
     HeadSpec,
+    ModelSpec,
     PartSpec,
     QuantizationSpec,
     RecipeSpec,
@@ -154,17 +155,37 @@ class PluginHost:
             self._spec_classes[record] = _checked(record, import_attribute(record.spec, record.origin))
         return self._spec_classes[record]
 
-    def target(self, kind: str, type_name: str) -> Callable[..., Any]:
-        """What builds a part, imported on first use; raises as `spec_class` does."""
-        record = self.part(kind, type_name)
+    def record_of(self, part: PartSpec) -> PartRecord:
+        """The registration behind a spec object, even where several distributions share its type."""
+        for record, spec_class in self._spec_classes.items():
+            if spec_class is type(part):
+                return record
+        return self.part(part.kind, part.type)
+
+    def dump(self, spec: ModelSpec) -> dict[str, Any]:
+        """A model's spec as plain data; a type that several distributions provide is written `distribution/type`."""
+        data = spec.model_dump(mode="json")
+        for key, part in spec.parts():
+            record = self.record_of(part)
+            if len({other for other in self.parts if (other.kind, other.type) == (record.kind, record.type)}) > 1:
+                data[key]["type"] = f"{record.origin.distribution}/{record.type}"
+        return data
+
+    def target(self, part: PartSpec) -> Callable[..., Any]:
+        """What builds a part, imported on first use.
+
+        Raises:
+            PluginError: it cannot be imported, or the part has nothing to build.
+        """
+        record = self.record_of(part)
         if record.target is None:
-            raise PluginError(f"the {kind} `{type_name}` of {record.origin} has nothing to build")
+            raise PluginError(f"the {record.kind} `{record.type}` of {record.origin} has nothing to build")
         target: Callable[..., Any] = import_attribute(record.target, record.origin)
         return target
 
-    def init(self, kind: str, type_name: str) -> Callable[..., None] | None:
-        """What initialises a part's parameters, or None; raises as `spec_class` does."""
-        record = self.part(kind, type_name)
+    def init(self, part: PartSpec) -> Callable[..., None] | None:
+        """What initialises a part's parameters, or None; raises as `target` does."""
+        record = self.record_of(part)
         return None if record.init is None else import_attribute(record.init, record.origin)
 
 

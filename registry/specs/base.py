@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+import typing
+from collections.abc import Iterator
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails
 
 T = TypeVar("T")
 
+
+def _listed(value: Any) -> Any:
+    """A list becomes a tuple; what has no order of its own, such as a set, stays as it is and is refused."""
+    return tuple(value) if isinstance(value, list) else value
+
+
 #: A list in YAML or JSON, an immutable tuple in Python. Its items stay strict.
-Listed = Annotated[tuple[T, ...], Field(strict=False)]
+Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
 
 
 class Spec(BaseModel):
@@ -28,3 +37,39 @@ class Spec(BaseModel):
         validate_default=True,
         use_attribute_docstrings=False,
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_lookalikes(cls, data: Any) -> Any:
+        """Refuses `true` and `1.0` where a Literal says 1: Python holds the three for equal, and so does pydantic."""
+        if not isinstance(data, dict):
+            return data
+        fields = cls.model_fields
+        wrong = [e for key in data if key in fields for e in _lookalikes(fields[key].annotation, data[key], (key,))]
+        if wrong:
+            raise ValidationError.from_exception_data(cls.__name__, wrong)
+        return data
+
+
+def _lookalikes(annotation: Any, value: Any, loc: tuple[str | int, ...]) -> Iterator[InitErrorDetails]:
+    """An error for each truth value or fraction, also inside a list, that equals a choice and is none."""
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _lookalikes(annotation, item, (*loc, index))
+    elif isinstance(value, (bool, float)):
+        leaves = list(_leaves(annotation))
+        choices = [c for leaf in leaves if typing.get_origin(leaf) is Literal for c in typing.get_args(leaf)]
+        same = [type(choice) for choice in choices if choice == value]
+        if same and type(value) not in (*same, *leaves):
+            expected = ", ".join(map(repr, choices))
+            yield InitErrorDetails(type="literal_error", loc=loc, input=value, ctx={"expected": expected})
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The Literals and plain types that an annotation is made of."""
+    arguments = typing.get_args(annotation)
+    if not arguments or typing.get_origin(annotation) is Literal:
+        yield annotation
+    else:
+        for argument in arguments:
+            yield from _leaves(argument)

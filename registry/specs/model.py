@@ -100,7 +100,7 @@ class ModelSpec(Spec):
     """A whole model: everything that is needed to build, feed and describe it."""
 
     spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
-    kind: Literal["model"] = "model"
+    kind: Annotated[Literal["model"], Field(description="What the document describes.")] = "model"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name.")]
     aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
     summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""

@@ -16,7 +16,7 @@ from registry.errors import WeightsError
 SUFFIXES = (".safetensors", ".pth", ".pt")
 
 _FORMS = """write one of
-  torchvision:ENUM.ENTRY, for instance torchvision:NAME_Weights.IMAGENET1K_V1
+  torchvision:ENUM.ENTRY, for instance torchvision:NAME_Weights.DEFAULT
   hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE, for instance hf://owner/repo@v1.0/model.safetensors
   a path that starts with `.`, `/` or `~`, or ends in .safetensors, .pth or .pt, for instance ./model.safetensors"""
 

@@ -364,6 +364,22 @@ def test_any_valid_model_in_hand_resolves_to_itself(spec: ModelSpec) -> None:
     assert registry.load_spec(spec) == spec
 
 
+@pytest.mark.parametrize("name", ["caf\u00e9", "\u9ce5 \U00020000", "\U0001f600 smile"], ids=ascii)
+@pytest.mark.parametrize("route", ["in hand", "yaml", "json", "json in ascii"])
+def test_class_names_of_any_script_survive(route: str, name: str, tmp_path: Path) -> None:
+    base = registry.load_spec("mobilenet_v3_small", num_classes=1)
+    spec = base.model_copy(update={"task": base.task.model_copy(update={"categories": (name,)})})
+    data = spec.model_dump(mode="json")
+    texts = {"yaml": yaml.safe_dump(data), "json": spec.model_dump_json(), "json in ascii": json.dumps(data)}
+    if route == "in hand":
+        again = registry.load_spec(spec)
+    else:
+        path = tmp_path / f"model.{route.split()[0]}"
+        path.write_text(texts[route], encoding="utf-8")
+        again = registry.load_spec(path)
+    assert again.task.categories == (name,)
+
+
 # padding
 
 
