@@ -2,7 +2,7 @@
 
     import registry
 
-    registry.list_models(task="classification")
+    registry.list_models("*small*")
     model = registry.build("my_model.yaml", num_classes=10)
 
 Importing this package never imports torch; building does.

@@ -19,7 +19,7 @@ MODEL = "mobilenet_v3_digits"
 @click.command("demo")
 @click.option("--output", "folder", default="demo-output", show_default=True, metavar="DIR", help="Where results go.")
 @click.option("--seed", type=click.IntRange(0, 2**31 - 1), default=0, show_default=True, help="Seed of the training.")
-@click.option("--epochs", type=click.IntRange(1, 1000), default=12, show_default=True, help="Passes over the digits.")
+@click.option("--epochs", type=click.IntRange(1, 1000), default=20, show_default=True, help="Passes over the digits.")
 def demo(folder: str, seed: int, epochs: int) -> None:
     """Train, save and use a small model on real handwritten digits; takes a few minutes and needs no network."""
     out = Path(folder)

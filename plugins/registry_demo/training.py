@@ -27,7 +27,7 @@ def accuracy(model: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> fl
     model.eval()
     with torch.inference_mode():
         right = (model(inputs).argmax(1) == labels).sum().item()
-    return right / len(labels)
+    return float(right / len(labels))
 
 
 def train(
@@ -40,10 +40,10 @@ def train(
     for _ in range(epochs):
         model.train()
         total = 0.0
-        for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):
+        for chosen in torch.randperm(len(labels), generator=generator).split(BATCH):  # type: ignore[no-untyped-call]
             loss = F.cross_entropy(model(_shifted(inputs[chosen], generator)), labels[chosen], label_smoothing=0.05)
             optimizer.zero_grad()
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             optimizer.step()
             schedule.step()
             total += loss.item() * len(chosen)

@@ -74,7 +74,7 @@ def _batch_counters(expected: State, found: State) -> State:
     import torch
 
     missing = [key for key in expected if key not in found and key.endswith(".num_batches_tracked")]
-    return {key: torch.zeros((), dtype=torch.long) for key in missing}
+    return {key: torch.zeros((), dtype=torch.long, device="cpu") for key in missing}
 
 
 def _without_idle_counters(expected: State, found: State) -> State:

@@ -154,7 +154,7 @@ def _drop_nulls(data: Any, error: ValidationError) -> bool:
         parent, key = None, None
         node = data
         for step in item["loc"]:  # names of union members stand in the path too, and are stepped over
-            if isinstance(node, (dict, list)) and _has(node, step):
+            if _has(node, step):
                 parent, key, node = node, step, node[step]
         if item["input"] is None and node is None and isinstance(parent, dict):
             parent.pop(key, None)
@@ -163,7 +163,9 @@ def _drop_nulls(data: Any, error: ValidationError) -> bool:
 
 
 def _has(node: Any, step: Any) -> bool:
-    return step in node if isinstance(node, dict) else isinstance(step, int) and step < len(node)
+    if isinstance(node, list):
+        return isinstance(step, int) and step < len(node)
+    return isinstance(node, dict) and step in node
 
 
 def _class_count_place(document: Document, root: Mapping) -> tuple[str, ...]:

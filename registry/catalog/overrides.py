@@ -56,13 +56,7 @@ def from_assignments(assignments: Sequence[str]) -> list[Override]:
         span = Span(source, 1, 1, 1, max(2, len(path) + 1))
         keys = tuple(key.strip() for key in path.split("."))
         if not equals or not all(keys):
-            raise SpecError(
-                [
-                    Diagnostic(
-                        "REG113", "error", "an override has the form `key.key=value`", span, _EXAMPLE
-                    )
-                ]
-            )
+            raise SpecError([Diagnostic("REG113", "error", "an override has the form `key.key=value`", span, _EXAMPLE)])
         try:
             node = read_value(value, "--set")
         except SourceProblem as problem:

@@ -41,13 +41,20 @@ def discover() -> list[Candidate]:
     candidates = []
     for point in importlib.metadata.entry_points(group=GROUP):
         distribution = point.dist
-        name = _normal(distribution.name) if distribution else "unknown"
-        origin = Origin(point.name, name, distribution.version if distribution else "unknown")
+        name, version = _identity(distribution)
+        origin = Origin(point.name, name, version)
         names = {point.name, name, f"{name}/{point.name}"}
         built_in = name == OWN_DISTRIBUTION
         enabled = not names & blocked and (built_in or allowed is None or bool(names & allowed))
         candidates.append(Candidate(origin, point.load, enabled))
     return sorted(candidates, key=_order)
+
+
+def _identity(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Name and version of a distribution; what an interrupted removal left behind may have neither."""
+    found: Any = distribution.metadata if distribution is not None else {}
+    name, version = (found[key] if found and key in found else None for key in ("Name", "Version"))
+    return normal_name(name) if name else "unknown", version or "unknown"
 
 
 def local(plugins: Iterable[Any]) -> list[Candidate]:
@@ -62,10 +69,17 @@ def _order(candidate: Candidate) -> tuple[bool, str, str]:
 
 def _listed(variable: str) -> frozenset[str] | None:
     text = os.environ.get(variable)
-    return None if text is None else frozenset(name.strip() for name in text.split(",") if name.strip())
+    if text is None:
+        return None
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    spelled = {
+        "/".join([normal_name(first), rest]) if slash else normal_name(first)
+        for first, slash, rest in (name.partition("/") for name in names)
+    }
+    return frozenset(names | spelled)
 
 
-def _normal(name: str) -> str:
+def normal_name(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
 
 

@@ -13,7 +13,7 @@ import pluggy
 
 from registry.errors import ConflictError, PluginError, RegistryWarning, UnknownNameError
 from registry.host import hookspecs
-from registry.host.discovery import Candidate
+from registry.host.discovery import Candidate, normal_name
 from registry.host.records import (
     CatalogRecord,
     CategoriesRecord,
@@ -73,7 +73,7 @@ class PluginHost:
         try:
             contribution = self._call_hooks(origin, candidate.load())
         except (Exception, SystemExit) as error:  # whatever a plugin does, the others must work
-            text = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+            text = _one_line(error)
             return PluginRecord(origin, "failed", text, time.perf_counter() - started, Contribution())
         return PluginRecord(origin, "loaded", None, time.perf_counter() - started, contribution)
 
@@ -189,6 +189,15 @@ class PluginHost:
         return None if record.init is None else import_attribute(record.init, record.origin)
 
 
+def _one_line(error: BaseException) -> str:
+    """What a plugin raised, whatever it is, on one line."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = "it cannot say why"
+    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+
+
 def import_attribute(path: str, origin: Origin) -> Any:
     """The object at `module:attribute`.
 
@@ -223,9 +232,10 @@ def _choose(records: list[R], name_of: Callable[[R], str], what: str, name: str)
     distribution, _, bare = name.rpartition("/")
     matching = [record for record in records if name_of(record) == bare]
     if distribution:
-        matching = [record for record in matching if record.origin.distribution == distribution]
+        matching = [record for record in matching if record.origin.distribution == normal_name(distribution)]
     if not matching:
-        hint = did_you_mean(name, map(name_of, records))
+        prefix = [f"{record.origin.distribution}/" if distribution else "" for record in records]
+        hint = did_you_mean(name, [before + name_of(record) for before, record in zip(prefix, records, strict=True)])
         raise UnknownNameError(f"unknown {what} `{name}`" + (f"; {hint}" if hint else ""))
     if len(set(matching)) > 1:
         providers = ", ".join(str(record.origin) for record in matching)

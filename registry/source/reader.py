@@ -6,9 +6,10 @@ No tag is honoured, so no document can name a Python object.
 
 from __future__ import annotations
 
+import json
 import os
+import re
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import yaml
@@ -18,6 +19,8 @@ from registry.source.problems import SourceProblem
 from registry.source.scalars import resolve
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 50
@@ -38,7 +41,11 @@ def read_file(path: str | os.PathLike[str]) -> list[Node]:
             raise IsADirectoryError
         if os.path.getsize(path) > MAX_BYTES:
             raise SourceProblem("REG006", f"the file has more than {MAX_BYTES:,} bytes", nowhere, "split it")
-        data = Path(path).read_bytes()
+        if not os.path.isfile(path):
+            os.stat(path)  # says why, where it is not there
+            raise SourceProblem("REG001", "this is no regular file", nowhere)
+        with open(path, "rb") as file:
+            data = file.read(MAX_BYTES + 1)
     except FileNotFoundError:
         raise SourceProblem("REG001", "there is no such file", nowhere) from None
     except IsADirectoryError:
@@ -56,15 +63,13 @@ def read_bytes(data: bytes, name: str) -> list[Node]:
         SourceProblem: as for `read_file`.
     """
     try:
-        text = data.decode("utf-8-sig")
+        text = data.decode("utf-8")
     except UnicodeDecodeError as error:
-        before = data[: error.start].decode("utf-8", "replace")
-        source = Source(name, before)
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        where = Span(source, line, column, line, column + 1)
+        before = data[: error.start].decode("utf-8-sig", "replace")
+        where = _after(Source(name, before), before)
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
         raise SourceProblem("REG002", message, where, "save it as UTF-8") from None
-    source = Source(name, text)
+    source = Source(name, _joined(text.removeprefix("\ufeff")))
     if len(data) > MAX_BYTES:
         raise SourceProblem("REG006", f"the text has more than {MAX_BYTES:,} bytes", _point(source), "split it")
     return _Composer(source).documents()
@@ -77,14 +82,36 @@ def read_value(text: str, name: str) -> Node:
         SourceProblem: the text is not one YAML value.
     """
     source = Source(name, text)
+    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
+        raise SourceProblem("REG002", "the text is not UTF-8", _point(Source(name)))
     documents = _Composer(source).documents()
     if len(documents) > 1:
         raise SourceProblem("REG003", "one value was expected, not several documents", _point(source))
     return documents[0] if documents else Scalar(None, _point(source))
 
 
+def _joined(text: str) -> str:
+    """JSON writes characters past U+FFFF as two escapes, which YAML does not join."""
+    return _PAIR.sub(lambda pair: json.loads(f'"{pair[0]}"'), text) if "\\ud" in text.lower() else text
+
+
+def _after(source: Source, before: str) -> Span:
+    """The character that follows `before`."""
+    lines = re.split("\r\n|\r|\n", before)
+    line, column = len(lines), len(lines[-1]) + 1
+    return Span(source, line, column, line, column + 1)
+
+
 def _point(source: Source) -> Span:
     return Span(source, 1, 1, 1, 1)
+
+
+def _no_key(key: Node) -> SourceProblem:
+    if not isinstance(key, Scalar):
+        return SourceProblem("REG005", "a key must be a text, not a list or mapping", key.span)
+    written = "null" if key.value is None else str(key.value)
+    shown = written.lower() if isinstance(key.value, bool) else written
+    return SourceProblem("REG005", f"a key must be a text, not `{shown}`", key.span, "quote it")
 
 
 @dataclass
@@ -102,6 +129,7 @@ class _Composer:
         self._source = source
         self._anchors: dict[str, Node] = {}
         self._sizes: dict[int, int] = {}
+        self._heights: dict[int, int] = {}
 
     def documents(self) -> list[Node]:
         found: list[Node] = []
@@ -111,6 +139,7 @@ class _Composer:
                 if isinstance(event, yaml.DocumentStartEvent):
                     self._anchors.clear()
                     self._sizes.clear()
+                    self._heights.clear()
                     continue
                 node = self._step(event, stack)
                 if node is None:
@@ -131,6 +160,8 @@ class _Composer:
             node = self._anchors.get(str(event.anchor))
             if node is None:
                 raise SourceProblem("REG003", f"there is no anchor `&{event.anchor}` above", self._span(event))
+            if len(stack) + self._heights.get(id(node), 0) > MAX_DEPTH:
+                raise SourceProblem("REG006", f"values are nested more than {MAX_DEPTH} deep", self._span(event))
             return node
         if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
             self._refuse_tag(event)
@@ -145,22 +176,24 @@ class _Composer:
             opened = stack.pop()
             size = 1 + sum(self._sizes[id(child)] for child in opened.children)
             span = self._span(opened.event, event)
+            height = 1 + max((self._heights.get(id(child), 0) for child in opened.children), default=0)
             if size > MAX_NODES:
                 raise SourceProblem("REG006", f"more than {MAX_NODES:,} values, aliases followed", span)
             if isinstance(opened.event, yaml.SequenceStartEvent):
-                return self._keep(opened.event, Sequence(tuple(opened.children), span), size)
-            return self._keep(opened.event, self._mapping(opened, span), size)
+                return self._keep(opened.event, Sequence(tuple(opened.children), span), size, height)
+            return self._keep(opened.event, self._mapping(opened, span), size, height)
         return None
 
-    def _keep(self, event: Any, node: Node, size: int) -> Node:
+    def _keep(self, event: Any, node: Node, size: int, height: int = 0) -> Node:
         self._sizes[id(node)] = size
+        self._heights[id(node)] = height
         if event.anchor is not None:
             self._anchors[event.anchor] = node
         return node
 
     def _scalar(self, event: Any) -> Scalar:
         span = self._span(event)
-        if not event.implicit[0]:
+        if not event.implicit[0] or event.style:
             return Scalar(event.value, span)
         try:
             return Scalar(resolve(event.value), span)
@@ -170,11 +203,15 @@ class _Composer:
     def _mapping(self, opened: _Open, span: Span) -> Mapping:
         entries: dict[str, Entry] = {}
         merged: dict[str, Entry] = {}
+        seen: dict[str, int] = {}
         for key, value in zip(opened.children[::2], opened.children[1::2], strict=True):
             if not isinstance(key, Scalar) or not isinstance(key.value, str):
-                written = f"`{key.value}`" if isinstance(key, Scalar) else "a list or mapping"
-                raise SourceProblem("REG005", f"a key must be a text, not {written}", key.span, "quote it")
+                raise _no_key(key)
             if key.value == "<<":
+                if "<<" in seen:
+                    first = seen["<<"]
+                    raise SourceProblem("REG004", f"the key `<<` stands twice, first on line {first}", key.span)
+                seen["<<"] = key.span.line
                 for name, entry in self._merged(value):
                     merged.setdefault(name, entry)
             elif key.value in entries:
@@ -212,10 +249,9 @@ class _Composer:
 
     def _unreadable(self, error: yaml.YAMLError) -> SourceProblem:
         """A character that YAML forbids, such as NUL; libyaml tells its offset, not its line."""
-        position = getattr(error, "position", 0)
-        before = self._source.text[:position]
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        where = Span(self._source, line, column, line, column + 1)
+        # libyaml counts bytes
+        before = self._source.text.encode()[: getattr(error, "position", 0)].decode("utf-8", "ignore")
+        where = _after(self._source, before)
         character = getattr(error, "character", None)
         named = f"U+{character:04X}" if isinstance(character, int) else "a control character"
         return SourceProblem("REG003", f"not YAML: {named} is not allowed", where, "remove it")

@@ -33,7 +33,8 @@ def resolve(text: str) -> str | int | float | bool | None:
     if not (first.isdigit() or first in "+-."):
         return text
     numeric = _FLOAT.fullmatch(text) is not None
-    if numeric and len(text) > _MAX_NUMBER:
+    based = (_OCTAL.fullmatch(text) or _HEX.fullmatch(text)) is not None
+    if (numeric or based) and len(text) > _MAX_NUMBER:
         raise ValueError(f"a number of {len(text)} characters; at most {_MAX_NUMBER} are read")
     if _INT.fullmatch(text):
         return int(text)
@@ -41,7 +42,7 @@ def resolve(text: str) -> str | int | float | bool | None:
         return float(text)
     if _OCTAL.fullmatch(text):
         return int(text[2:], 8)
-    if _HEX.fullmatch(text) and len(text) <= _MAX_NUMBER:
+    if _HEX.fullmatch(text):
         return int(text[2:], 16)
     infinite = _INFINITE.fullmatch(text)
     if infinite:
