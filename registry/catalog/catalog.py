@@ -28,7 +28,7 @@ class Catalog:
     def _read(self) -> tuple[list[Document], list[Diagnostic]]:
         documents: list[Document] = []
         diagnostics: list[Diagnostic] = []
-        for record in {record.folder: record for record in reversed(self._host.catalogs)}.values():
+        for record in dict.fromkeys(self._host.catalogs):  # a folder that two plugins register is read once
             for file in sorted(path for path in record.folder.rglob("*") if path.suffix in YAML_SUFFIXES):
                 found, wrong = read_documents(file, root=record.folder, origin=record.origin)
                 documents += found

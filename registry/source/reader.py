@@ -82,8 +82,11 @@ def read_value(text: str, name: str) -> Node:
         SourceProblem: the text is not one YAML value.
     """
     source = Source(name, text)
-    if not text.isprintable() and any("\ud800" <= character <= "\udfff" for character in text):
-        raise SourceProblem("REG002", "the text is not UTF-8", _point(Source(name)))
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:  # bytes of the command line that no encoding explains
+        where = _after(Source(name), text[: error.start])
+        raise SourceProblem("REG003", "not YAML: the text is not valid Unicode", where) from None
     documents = _Composer(source).documents()
     if len(documents) > 1:
         raise SourceProblem("REG003", "one value was expected, not several documents", _point(source))

@@ -525,7 +525,8 @@ def test_a_part_without_a_target_says_so_when_something_is_built(site: Site) -> 
     code = 'from registry.specs import RecipeSpec\nclass R(RecipeSpec):\n    type: Literal["plain"] = "plain"\n'
     site.install("data", 'register.recipe("plain", spec="data.specs:R")', files={"specs.py": SPECS + code})
     with pytest.raises(PluginError) as caught:
-        Registry().host.target("recipe", "plain")
+        host = Registry().host
+        host.target(host.spec_class("recipe", "plain")(type="plain"))
     assert str(caught.value) == "the recipe `plain` of data 1.0 (plugin `data`) has nothing to build"
 
 
@@ -549,7 +550,7 @@ def test_class_names_that_are_not_utf_8_are_an_error_not_a_traceback(site: Site,
     assert_others_work(made)
     path = document(tmp_path, FACE.replace("{type: speaking}", "{type: speaking, categories: pets}"))
     (found,) = made.validate(path)
-    assert (found.rule, str(found.span)) == ("REG205", f"{path}:3:37")
+    assert (found.rule, str(found.span)) == ("REG205", f"{path}:3:36")
 
 
 def test_a_document_that_cannot_be_read_takes_no_other_down(site: Site) -> None:

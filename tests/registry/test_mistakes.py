@@ -106,7 +106,7 @@ MISTAKES: dict[str, Mistake] = {
         setting("aliases: [free, mnv3_large]"),
         [
             f"m.yaml:4:17: error: the model name `mnv3_large` is taken by {OWN}; choose another name [REG110]",
-            "note: registry_mobilenet/catalog/mobilenet_v3_large.yaml:2:7: the other document",
+            "note: registry_mobilenet/catalog/mobilenet_v3_large.yaml:3:11: the other document",
         ],
     ),
     "two files of one name": Mistake(
