@@ -50,7 +50,7 @@ def test_torch_free_verbs_never_import_torch() -> None:
 
 
 def test_list_sorts_and_filters() -> None:
-    result = run("list", "mobilenet_v3_*", "--sort", "params", "--format", "json")
+    result = run("list", "mobilenet_v3_[ls]*", "--sort", "params", "--format", "json")
     models = json.loads(result.stdout)
     assert [(m["name"], m["parameters"]) for m in models] == [
         ("mobilenet_v3_small_075", 1_653_920),
@@ -89,7 +89,7 @@ def test_list_sorts_and_filters() -> None:
             ["show", "mobilenet_v3_small", "--set", "oops"],
             1,
             "--set:1:1: error: an override has the form `key.key=value` [REG113]\n1 | oops\n  | ^^^^\n"
-            "  help: backbone.in_channels=1\n",
+            "  help: write for instance `backbone.in_channels=1`\n",
         ),
         (["show", "gone.yaml"], 1, "gone.yaml:1:1: error: there is no such file [REG001]\n"),
         (["show", "gone.safetensors"], 1, None),

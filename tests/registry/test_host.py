@@ -524,9 +524,10 @@ def test_a_missing_target_is_told_when_something_is_built(site: Site) -> None:
 def test_a_part_without_a_target_says_so_when_something_is_built(site: Site) -> None:
     code = 'from registry.specs import RecipeSpec\nclass R(RecipeSpec):\n    type: Literal["plain"] = "plain"\n'
     site.install("data", 'register.recipe("plain", spec="data.specs:R")', files={"specs.py": SPECS + code})
+    host = Registry().host
+    recipe = host.spec_class("recipe", "plain")(type="plain")
     with pytest.raises(PluginError) as caught:
-        host = Registry().host
-        host.target(host.spec_class("recipe", "plain")(type="plain"))
+        host.target(recipe)
     assert str(caught.value) == "the recipe `plain` of data 1.0 (plugin `data`) has nothing to build"
 
 
