@@ -131,7 +131,8 @@ class Registry:
             adapt_input: `sum` (each kernel is the sum over the weights' channels divided by `in_channels`, so that a grey
                 picture copied into every channel gives the same answer), `mean` (their mean), or `random` (a new first
                 layer).
-            device: where parameters go, such as `cuda`; `meta` gives shapes without memory.
+            device: where parameters go, such as `cuda`; `meta` gives shapes without memory. None: where torch's default device
+                is, or the CPU for a model with weights.
 
         Raises:
             MissingExtraError: torch is not installed.

@@ -73,7 +73,7 @@ def read_spec_text(path: str | os.PathLike[str]) -> tuple[str, dict[str, str]]:
 
 
 def _metadata(host: PluginHost, spec: ModelSpec) -> dict[str, str]:
-    text = json.dumps(host.dump(spec), ensure_ascii=False)
+    text = json.dumps(host.dump(spec))
     origins = [host.record_of(part).origin for _, part in spec.parts()]
     return {
         "format": _FORMAT,

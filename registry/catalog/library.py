@@ -68,9 +68,7 @@ class Library:
             SpecError: the file cannot be read, or does not hold one document of that kind.
         """
         if isinstance(reference, ModelSpec):
-            return self.from_text(
-                json.dumps(self._host.dump(reference), ensure_ascii=False), f"<{reference.name}>", kind
-            )
+            return self.from_text(json.dumps(self._host.dump(reference)), f"<{reference.name}>", kind)
         text = os.fspath(reference)
         if isinstance(reference, str) and not is_path(text):
             return self.catalog.named(kind, text)

@@ -237,3 +237,13 @@ def test_the_meta_device_gives_shapes_without_memory_and_takes_no_weights(file: 
     built = _build(device="meta")
     assert all(parameter.is_meta for parameter in built.parameters())
     assert _refused(device="meta", weights=file) == "weights cannot be loaded on the meta device, which has no memory"
+
+
+@pytest.mark.parametrize("name", ["caf\u00e9", "\U0001f600", "a\u007fb", "a\u0085b", "\u65e5\u672c"])
+def test_class_names_of_any_characters_survive_a_checkpoint(name: str, tmp_path: Path) -> None:
+    built = _build(num_classes=2)
+    spec = registry.load_spec(NAME, overrides={**NARROW, "task.categories": ["plain", name]}, num_classes=2)
+    built.spec = spec  # type: ignore[assignment]
+    path = registry.save(built, tmp_path / "run.safetensors")
+    assert registry.load_spec(path).task.categories == ("plain", name)
+    assert registry.load_spec(spec) == spec
