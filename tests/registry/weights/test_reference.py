@@ -9,7 +9,7 @@ from registry.weights import HubFile, LocalFile, TorchvisionEntry, parse_referen
 
 FORMS = (
     "write one of\n"
-    "  torchvision:ENUM.ENTRY, for instance torchvision:NAME_Weights.IMAGENET1K_V1\n"
+    "  torchvision:ENUM.ENTRY, for instance torchvision:NAME_Weights.DEFAULT\n"
     "  hf://OWNER/REPO/FILE or hf://OWNER/REPO@REVISION/FILE, for instance hf://owner/repo@v1.0/model.safetensors\n"
     "  a path that starts with `.`, `/` or `~`, or ends in .safetensors, .pth or .pt, for instance ./model.safetensors"
 )
