@@ -14,7 +14,8 @@ test: $(VENV)/.installed-dev lint
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy registry plugins/registry_mobilenet plugins/registry_classification plugins/registry_demo
+	$(BIN)/mypy registry plugins/registry_mobilenet plugins/registry_classification plugins/registry_demo \
+		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines
 	$(BIN)/lint-imports
 	$(BIN)/registry validate
 

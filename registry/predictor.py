@@ -66,7 +66,7 @@ class Predictor:
         device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
         with torch.inference_mode():
             output = self.model(self.task.collate([tensor.to(device)]))
-        return image, self.task.postprocess(output)[0]
+        return image, self.task.postprocess(output, [(image.height, image.width)])[0]
 
     def _check_channels(self, tensor: torch.Tensor) -> None:
         wanted = self.spec.backbone.in_channels

@@ -22,13 +22,13 @@ from registry.catalog import (
     is_checkpoint,
 )
 from registry.diagnostics import Diagnostic
-from registry.errors import RegistryWarning
+from registry.errors import RegistryWarning, WeightsError
 from registry.host import PluginHost, PluginRecord, discover
 from registry.host.discovery import local
 from registry.source import Mapping
 from registry.specs import ModelSpec, TaskSpec
 from registry.task import Task
-from registry.weights import Choice, LocalFile, WeightsRequest, choose, locate, verify_sha256
+from registry.weights import Choice, LocalFile, WeightsRequest, choose, choose_backbone, locate, verify_sha256
 
 if TYPE_CHECKING:
     import torch
@@ -110,6 +110,7 @@ class Registry:
         *,
         weights: WeightsRequest | None = None,
         sha256: str | None = None,
+        backbone_weights: WeightsRequest | None = None,
         overrides: Settings | None = None,
         num_classes: int | None = None,
         in_channels: int | None = None,
@@ -124,6 +125,8 @@ class Registry:
                 `.safetensors` file, or a `WeightsSpec`. None, the default, fetches nothing and initialises from torch's
                 global random state; with weights that state is left untouched.
             sha256: digest that the weights file must have, or its first 8 or more hex digits; beside the spec's own.
+            backbone_weights: what the backbone alone starts from, for training: `default` (the spec's own
+                `backbone_weights`), or the file or reference of a model with the same backbone. Instead of `weights`.
             overrides: settings laid over the document; see `load_spec`.
             num_classes: class count. Where the weights have another, the backbone is kept and a warning says that the
                 classifier is new.
@@ -142,11 +145,17 @@ class Registry:
         """
         prepared = self._prepare(model, overrides, num_classes, in_channels, weights)
         choice = prepared.choice
+        if choice is not None and backbone_weights is not None:
+            raise WeightsError("weights of the whole model and of its backbone were given; keep one")
+        start = None if backbone_weights is None else choose_backbone(backbone_weights, prepared.spec)
         file = None if choice is None else locate(choice.reference, sha256=choice.sha256)
         if file is not None and sha256 is not None:
             verify_sha256(file, sha256)
         wishes = Wishes(new_head=num_classes is not None, input_rule=adapt_input)
-        return build_model(self.host, prepared.spec, weights=file, wishes=wishes, device=device)
+        start_file = None if start is None else locate(start.reference, sha256=start.sha256)
+        return build_model(
+            self.host, prepared.spec, weights=file, backbone_weights=start_file, wishes=wishes, device=device
+        )
 
     def save(self, model: nn.Module, path: str | os.PathLike[str]) -> Path:
         """Writes a built model as a checkpoint, which `build` reads back; the file is complete or absent.
@@ -210,7 +219,7 @@ class Registry:
         if request is None:
             return _Prepared(spec, None)
         choice = _from_its_folder(choose(request, spec), root)
-        if choice.entry is not None and spec.weights[choice.entry].task:
+        if choice.entry is not None and (spec.weights[choice.entry].task or spec.weights[choice.entry].backbone):
             spec = self._checked(document, self._resolve(document, settings, num_classes, choice.entry))
         return _Prepared(spec, choice)
 

@@ -32,4 +32,5 @@ RULES: Final[dict[str, str]] = {
     "REG204": "class counts that do not agree",
     "REG205": "unknown list of categories",
     "REG206": "unknown weights",
+    "REG207": "pyramid levels of one stride, of which only one is pooled",
 }

@@ -1,15 +1,18 @@
-"""What a task must be able to do; prediction calls only this, so that a new task is a plugin."""
+"""What a task must be able to do; training and prediction call only this, so that a new task is a plugin."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from registry.specs import TaskSpec
+from registry.errors import RegistryError
+from registry.specs import HeadSpec, TaskSpec
 
 if TYPE_CHECKING:
     import torch
     from PIL import Image
+    from torch import nn
 
 S = TypeVar("S", bound=TaskSpec)
 R = TypeVar("R")
@@ -39,9 +42,27 @@ class Task(ABC, Generic[S, R]):
     def collate(self, inputs: list[torch.Tensor]) -> Any:
         """The model's argument for a batch of pre-processed images."""
 
+    def losses(self, model: nn.Module, inputs: Any, targets: Any, head: HeadSpec) -> dict[str, torch.Tensor]:
+        """What a training step minimises the sum of, by name, after a check of the targets.
+
+        Args:
+            model: in training mode.
+            inputs: as `collate` returns them.
+            targets: what the task's data sets yield for these images.
+            head: the model's head, which knows the number of classes and weights of its outputs.
+
+        Raises:
+            RegistryError: targets that would fail, or silently train on nonsense.
+        """
+        raise RegistryError(f"the task `{self.spec.type}` does not say how to train")
+
     @abstractmethod
-    def postprocess(self, output: Any) -> list[R]:
-        """What the model returned in eval mode, as one result per image."""
+    def postprocess(self, output: Any, sizes: Sequence[tuple[int, int]]) -> list[R]:
+        """What the model returned in eval mode, as one result per image.
+
+        Args:
+            sizes: height and width of each picture, in pixels.
+        """
 
     @abstractmethod
     def as_data(self, result: R) -> dict[str, Any]:
@@ -54,3 +75,15 @@ class Task(ABC, Generic[S, R]):
     @abstractmethod
     def draw(self, image: Image.Image, result: R) -> Image.Image:
         """A picture that shows the image and its result."""
+
+    def pictures(self, image: Image.Image, result: R) -> dict[str, Image.Image]:
+        """Every picture that prediction writes, by the end of its file name; `.png` is what `draw` returns."""
+        return {".png": self.draw(image, result)}
+
+    def as_coco(self, result: R, image_id: int) -> list[dict[str, Any]]:
+        """A result in COCO's result format, one entry for each object.
+
+        Raises:
+            RegistryError: that format has no place for this task's results.
+        """
+        raise RegistryError(f"COCO's result format holds no answers of the task `{self.spec.type}`; use json")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
@@ -44,6 +44,16 @@ class ClassificationSpec(TaskSpec):
         PreprocessingSpec()
     )
     top_k: Annotated[int, Field(ge=1, le=1000, description="How many classes a result names.")] = 5
+
+    def settings_for(self, option: str, value: Any) -> dict[str, Any]:
+        """`top` is `top_k`; `size` the side of the crop, with the resize in the proportion it had."""
+        own = self.preprocessing
+        if option == "top":
+            return {"top_k": value}
+        if option == "size" and own.crop is not None:
+            resize = {} if own.resize is None else {"preprocessing.resize": round(value * own.resize / own.crop)}
+            return {"preprocessing.crop": value, **resize}
+        return {}
 
     def image_size(self) -> tuple[int, int] | None:
         """The side of the crop, twice."""

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from PIL import Image
+from torch import nn
+from torch.nn import functional as F
 
 from registry.errors import RegistryError
+from registry.specs import HeadSpec
 from registry.task import Task
 from registry_classification.drawing import draw_classes
 from registry_classification.preprocessing import preprocess
@@ -48,7 +52,24 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
             raise RegistryError("pictures of different sizes cannot share a batch; set task.preprocessing.crop")
         return torch.stack(inputs)
 
-    def postprocess(self, output: torch.Tensor) -> list[Classification]:
+    def losses(
+        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
+    ) -> dict[str, torch.Tensor]:
+        """Cross-entropy of labels, int64 (N), 0 to num_classes - 1.
+
+        Raises:
+            RegistryError: labels of another type, number or range.
+        """
+        if targets.dtype != torch.int64 or targets.shape != inputs.shape[:1]:
+            found = f"{targets.dtype} {tuple(targets.shape)}"
+            raise RegistryError(f"labels must be int64 ({inputs.shape[0]},), one an image, and are {found}")
+        low, high = (int(bound) for bound in targets.aminmax())
+        if low < 0 or high >= head.num_classes:
+            wrong = low if low < 0 else high
+            raise RegistryError(f"the label {wrong} is none of 0 to {head.num_classes - 1}")
+        return {"classification": F.cross_entropy(model(inputs), targets)}
+
+    def postprocess(self, output: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Classification]:
         """Logits (N, num_classes) to the `top_k` likeliest classes of each picture."""
         scores, indices = output.float().softmax(dim=1).topk(min(self.spec.top_k, output.shape[1]))
         return [

@@ -6,9 +6,10 @@ from collections import OrderedDict
 
 from torch import nn
 
+from registry.modules.norm import norm_layer
 from registry_mobilenet.geometry import blocks_of
 from registry_mobilenet.inverted_residual import InvertedResidual
-from registry_mobilenet.layers import conv_norm, norm_layer
+from registry_mobilenet.layers import conv_norm
 from registry_mobilenet.specs import MobileNetV3Spec
 
 

@@ -6,8 +6,9 @@ import torch
 from torch import nn
 from torchvision.ops import SqueezeExcitation, StochasticDepth
 
+from registry.modules.norm import Norm
 from registry_mobilenet.geometry import Block
-from registry_mobilenet.layers import ACTIVATIONS, GATES, Norm, conv_norm
+from registry_mobilenet.layers import ACTIVATIONS, GATES, conv_norm
 from registry_mobilenet.specs import SqueezeExcitationSpec
 
 

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from torch.nn import functional as F
-from torchvision.ops import Conv2dNormActivation, FrozenBatchNorm2d
+from torchvision.ops import Conv2dNormActivation
 from torchvision.ops.misc import ConvNormActivation
 
-from registry_mobilenet.specs import BatchNormSpec, FrozenBatchNormSpec, GroupNormSpec
+from registry.modules.norm import Norm
 
 ACTIVATIONS: dict[str, type[nn.Module]] = {
     "relu": nn.ReLU,
@@ -21,8 +19,6 @@ ACTIVATIONS: dict[str, type[nn.Module]] = {
     "silu": nn.SiLU,
 }
 GATES: dict[str, type[nn.Module]] = {"hardsigmoid": nn.Hardsigmoid, "sigmoid": nn.Sigmoid}
-
-Norm = Callable[[int], nn.Module]
 
 
 class Conv2dSame(nn.Conv2d):
@@ -47,15 +43,6 @@ class Conv2dSame(nn.Conv2d):
 
 class _SameNormActivation(ConvNormActivation):  # type: ignore[misc]  # torchvision ships no types
     """torchvision's convolution, norm and activation, around a convolution with SAME padding."""
-
-
-def norm_layer(spec: BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec) -> Norm:
-    """The normalisation that a spec describes, as a function of the channel count."""
-    if isinstance(spec, FrozenBatchNormSpec):
-        return partial(FrozenBatchNorm2d, eps=spec.eps)
-    if isinstance(spec, GroupNormSpec):
-        return lambda channels: nn.GroupNorm(spec.groups, channels, eps=spec.eps)
-    return partial(nn.BatchNorm2d, eps=spec.eps, momentum=spec.momentum)
 
 
 def conv_norm(

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, FeatureMap, Finding, Listed, Spec
+from registry.specs import BackboneSpec, BatchNormSpec, FeatureMap, Finding, GroupNormSpec, Listed, NormSpec, Spec
 from registry_mobilenet.channels import make_divisible
 from registry_mobilenet.geometry import blocks_of, nominal_stride, tail_start
 
@@ -41,34 +41,6 @@ class SqueezeExcitationSpec(Spec):
     )
 
 
-class BatchNormSpec(Spec):
-    """Batch normalisation."""
-
-    kind: Annotated[Literal["batch"], Field(description="Which normalisation.")] = "batch"
-    eps: Annotated[float, Field(gt=0, le=1, description="Added to the variance.")] = 0.001
-    momentum: Annotated[float, Field(gt=0, le=1, description="Share of a batch in the running statistics.")] = 0.01
-
-
-class FrozenBatchNormSpec(Spec):
-    """Batch normalisation whose statistics and factors are fixed buffers (torchvision.ops.FrozenBatchNorm2d)."""
-
-    kind: Annotated[Literal["frozen_batch"], Field(description="Which normalisation.")] = "frozen_batch"
-    eps: Annotated[float, Field(ge=0, le=1, description="Added to the variance; torchvision's detectors use 1e-5.")] = (
-        0.001
-    )
-
-
-class GroupNormSpec(Spec):
-    """Group normalisation; every channel count must be a multiple of `groups`."""
-
-    kind: Annotated[Literal["group"], Field(description="Which normalisation.")] = "group"
-    groups: Annotated[int, Field(ge=1, le=512, description="Number of groups.")] = 8
-    eps: Annotated[float, Field(gt=0, le=1, description="Added to the variance.")] = 1e-5
-
-
-NormSpec = Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec, Field(discriminator="kind")]
-
-
 class MobileNetV3Spec(BackboneSpec):
     """A stem, inverted residuals as the table says, and a last 1x1 convolution."""
 
@@ -95,7 +67,9 @@ class MobileNetV3Spec(BackboneSpec):
     squeeze_excitation: Annotated[SqueezeExcitationSpec, Field(description="Settings of rows with `se`.")] = (
         SqueezeExcitationSpec()
     )
-    norm: Annotated[NormSpec, Field(description="Normalisation after every convolution.")] = BatchNormSpec()
+    norm: Annotated[NormSpec, Field(description="Normalisation after every convolution.")] = BatchNormSpec(
+        eps=0.001, momentum=0.01
+    )
     padding: Annotated[
         Literal["symmetric", "same"],
         Field(description="`symmetric` as torchvision pads; `same` as TensorFlow does, which its weights need."),
@@ -126,6 +100,17 @@ class MobileNetV3Spec(BackboneSpec):
             if block.opens_stage:
                 maps.append(self._map(len(maps), block.out, stride, index))
         maps.append(self._map(len(maps), self.last_channels(), stride, len(self.blocks) + 1))
+        return tuple(maps)
+
+    def inner_maps(self) -> tuple[FeatureMap, ...]:
+        """`cN_expansion`: what the first 1x1 convolution of a block with a stride of 2 yields, before the stride."""
+        maps, stride = [], 2
+        for index, block in enumerate(blocks_of(self), start=1):
+            if block.opens_stage and block.expands:
+                level = f"c{1 + len([b for b in list(blocks_of(self))[: index - 1] if b.opens_stage])}_expansion"
+                module = f"features.{index}.block.0"
+                maps.append(FeatureMap(name=level, channels=block.expanded, stride=stride, module=module))
+            stride *= block.stride
         return tuple(maps)
 
     def check(self) -> Iterable[Finding]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,11 +15,12 @@ from registry.assemble.construct import (
     place,
     require_torch,
 )
-from registry.assemble.fit import Wishes, fit
-from registry.errors import RegistryError, WeightsError
+from registry.assemble.fit import Wishes, fit, fit_backbone
+from registry.errors import RegistryError, RegistryWarning, WeightsError
 from registry.host import PluginHost
 from registry.specs import ModelSpec
 from registry.task import Task
+from registry.weights import read_state_dict
 
 if TYPE_CHECKING:
     import torch
@@ -30,6 +32,7 @@ def build_model(
     spec: ModelSpec,
     *,
     weights: Path | None = None,
+    backbone_weights: Path | None = None,
     wishes: Wishes | None = None,
     device: str | torch.device | None = None,
 ) -> nn.Module:
@@ -40,6 +43,7 @@ def build_model(
 
     Args:
         weights: a verified local file.
+        backbone_weights: a verified local file whose tensors the backbone alone starts from; ignored beside `weights`.
         wishes: what may differ between weights and model.
 
     Raises:
@@ -49,36 +53,44 @@ def build_model(
     """
     require_torch("building a model")
     target = parse_device(device)
-    if weights is not None and on_meta(target):
+    given = weights or backbone_weights
+    if given is not None and on_meta(target):
         raise WeightsError("weights cannot be loaded on the meta device, which has no memory")
     try:
+        spec = spec.settled(pretrained=given is not None)
+        trained = spec.backbone.trained(pretrained=given is not None)
         if weights is not None:
-            model = _with_weights(host, spec, weights, wishes or Wishes())
+            model = _with_weights(host, spec, weights, wishes or Wishes(), trained)
         elif on_meta(target):
-            model = construct_meta(host, spec)
+            model = construct_meta(host, spec, trained=trained)
         else:
-            model = construct(host, spec)
+            state = None
+            if backbone_weights is not None:
+                found = read_state_dict(backbone_weights)
+                state = fit_backbone(host, spec, found, wishes or Wishes(), backbone_weights.name)
+            model = construct(host, spec, trained=trained, backbone_state=state)
     except (RegistryError, MemoryError):
         raise
     except Exception as error:
         parts = f"backbone `{spec.backbone.type}` and head `{spec.head.type}`"
         raise RegistryError(f"building `{spec.name}` from {parts} failed: {type(error).__name__}: {error}") from error
+    if given is None and trained is not None and trained < len(spec.backbone.feature_maps()):
+        text = f"`{spec.name}`: {trained} stages of the backbone are trained, the others are frozen with random weights"
+        warnings.warn(f"{text}; load weights, or write backbone.freeze=with_weights", RegistryWarning, stacklevel=3)
     model = place(model, None if on_meta(target) else target)
     model.spec = spec  # type: ignore[assignment]  # a plain attribute, not a module or tensor
     return model
 
 
-def _with_weights(host: PluginHost, spec: ModelSpec, weights: Path, wishes: Wishes) -> nn.Module:
+def _with_weights(host: PluginHost, spec: ModelSpec, weights: Path, wishes: Wishes, trained: int | None) -> nn.Module:
     from itertools import chain
 
-    from registry.weights import read_state_dict
-
     state = fit(host, spec, read_state_dict(weights), wishes, weights.name)
-    model = construct_meta(host, spec)
+    model = construct_meta(host, spec, trained=trained)
     model.load_state_dict(state, strict=True, assign=True)
     if any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers())):
         # a tensor that no state dict holds, such as a non-persistent buffer: only the constructor can compute it
-        model = construct_apart(host, spec)
+        model = construct_apart(host, spec, trained=trained)
         model.load_state_dict(state, strict=True)
     return model
 

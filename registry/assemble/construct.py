@@ -22,7 +22,20 @@ def require_torch(what: str) -> None:
         raise MissingExtraError(what, "torch", error.name or "torch") from error
 
 
-def construct(host: PluginHost, spec: ModelSpec, *, init: bool = True) -> nn.Module:
+def construct_backbone(host: PluginHost, spec: ModelSpec) -> nn.Module:
+    """The backbone alone, its parameters as the constructors of its layers leave them."""
+    backbone: nn.Module = host.target(spec.backbone)(spec.backbone)
+    return backbone
+
+
+def construct(
+    host: PluginHost,
+    spec: ModelSpec,
+    *,
+    init: bool = True,
+    trained: int | None = None,
+    backbone_state: dict[str, torch.Tensor] | None = None,
+) -> nn.Module:
     """The model with freshly initialised parameters, on torch's current default device.
 
     Backbone and head are constructed first and initialised after, in the order of their modules, because that is the order
@@ -30,31 +43,39 @@ def construct(host: PluginHost, spec: ModelSpec, *, init: bool = True) -> nn.Mod
 
     Args:
         init: False leaves out the parts' own initialisation, for parameters that are about to be replaced.
+        trained: how many of the backbone's last stages keep their gradients; None for all.
+        backbone_state: tensors that the backbone starts from, copied in after the initialisation.
     """
-    backbone = host.target(spec.backbone)(spec.backbone)
+    from registry.modules.freeze import freeze_stages
+
+    backbone = construct_backbone(host, spec)
+    if trained is not None:
+        freeze_stages(spec.backbone, backbone, trained)
     model: nn.Module = host.target(spec.head)(spec.head, backbone, spec.backbone)
     if init:
         for part, module in ((spec.backbone, backbone), (spec.head, model)):
             initialise = host.init(part)
             if initialise is not None:
                 initialise(part, module)
+    if backbone_state is not None:
+        backbone.load_state_dict(backbone_state, strict=True)
     return model
 
 
-def construct_meta(host: PluginHost, spec: ModelSpec) -> nn.Module:
+def construct_meta(host: PluginHost, spec: ModelSpec, *, trained: int | None = None) -> nn.Module:
     """The model on the meta device: shapes without memory, and no random number drawn."""
     import torch
 
     with torch.device("meta"):
-        return construct(host, spec, init=False)
+        return construct(host, spec, init=False, trained=trained)
 
 
-def construct_apart(host: PluginHost, spec: ModelSpec) -> nn.Module:
+def construct_apart(host: PluginHost, spec: ModelSpec, *, trained: int | None = None) -> nn.Module:
     """The model on the CPU, its random numbers drawn from the global state, which is then put back."""
     import torch
 
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
-        return construct(host, spec)
+        return construct(host, spec, trained=trained)
 
 
 def place(model: nn.Module, device: torch.device | None) -> nn.Module:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from registry.assemble.construct import construct_apart, construct_meta
+from registry.assemble.construct import construct_apart, construct_backbone, construct_meta
 from registry.errors import RegistryWarning, WeightsError
 from registry.host import PluginHost
 from registry.specs import ModelSpec
@@ -66,6 +66,33 @@ def fit(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes, label: 
         _refuse_strangers(expected, found, [], label)
     if fresh:
         found = {**found, **_initial(host, spec, fresh)}
+    return {key: _as(found[key], expected[key], key, label) for key in expected}
+
+
+def fit_backbone(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes, label: str) -> State:
+    """The state dict of the backbone alone, from the tensors of a whole model that has it, such as a classifier.
+
+    Raises:
+        WeightsError: the file's tensors are not of this backbone.
+    """
+    import torch
+
+    def layout(channels: int) -> State:
+        changed = spec.backbone.model_copy(update={"in_channels": channels})
+        with torch.device("meta"):
+            return construct_backbone(host, spec.model_copy(update={"backbone": changed})).state_dict()
+
+    channels = spec.backbone.in_channels
+    expected, wider = layout(channels), layout(channels + 1)
+    stages = {key.partition(".")[0] for key in expected}
+    found = {key: tensor for key, tensor in found.items() if key.partition(".")[0] in stages}
+    found = {**_batch_counters(expected, found), **_without_idle_counters(expected, found)}
+    misshaped = [key for key in expected if key in found and found[key].shape != expected[key].shape]
+    stem = [key for key in misshaped if wider[key].shape != expected[key].shape]
+    _refuse_strangers(expected, found, misshaped if len(stem) < len(misshaped) else [], label)
+    if stem and wishes.input_rule == "random":
+        raise WeightsError(f'{label}: pass adapt_input="sum" or "mean"; a new first layer needs whole-model weights')
+    found = {**found, **_new_stem(spec, expected, found, stem, wishes, label)}
     return {key: _as(found[key], expected[key], key, label) for key in expected}
 
 

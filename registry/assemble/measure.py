@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from registry.assemble.construct import construct_meta, require_torch
+from registry.assemble.construct import construct_apart, construct_backbone, construct_meta, require_torch
 from registry.errors import RegistryError
 from registry.host import PluginHost
 from registry.specs import ModelSpec
@@ -48,7 +48,7 @@ class Measurement:
 
 
 def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple[int, int]) -> Measurement:
-    """Measures a model on the meta device: nothing is allocated and nothing computed.
+    """Measures a model on the meta device: nothing is allocated and nothing computed, unless its cost depends on the image.
 
     Args:
         size: height and width in pixels.
@@ -60,10 +60,11 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
     from torch.utils.flop_counter import FlopCounterMode
 
     require_torch("measuring a model")
-    model = construct_meta(host, spec).eval()
-    image = torch.zeros(spec.backbone.in_channels, *size, device="meta")
-    maps: dict[str, tuple[int, ...]] = {}
-    handles = _watch(host, spec, model, maps)
+    spec = spec.settled(pretrained=False)
+    # where the image decides what is computed there must be one, if only of noise
+    fixed = not spec.head.depends_on_image
+    model = (construct_meta(host, spec) if fixed else construct_apart(host, spec)).eval()
+    image = torch.rand(spec.backbone.in_channels, *size, device="meta" if fixed else "cpu")
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
@@ -71,9 +72,6 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
     except Exception as error:
         text = f"a forward of `{spec.name}` on {size[0]}x{size[1]} pixels failed: {type(error).__name__}: {error}"
         raise RegistryError(text) from error
-    finally:
-        for handle in handles:
-            handle.remove()
     parameters, buffers = list(model.parameters()), list(model.buffers())
     return Measurement(
         parameters=sum(p.numel() for p in parameters),
@@ -82,12 +80,15 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
         size_mb=sum(t.numel() * t.element_size() for t in (*parameters, *buffers)) / 1e6,
         macs=counter.get_total_flops() // 2,
         image_size=size,
-        features=tuple(MeasuredMap(name, *shape[1:4]) for name, shape in maps.items()),
+        features=_measured_maps(host, spec, size),
     )
 
 
-def _watch(host: PluginHost, spec: ModelSpec, model: nn.Module, maps: dict[str, tuple[int, ...]]) -> list[Any]:
-    """Hooks that note the shape of every declared feature map that is a module of the model."""
+def _measured_maps(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> tuple[MeasuredMap, ...]:
+    """The backbone's maps for one image, measured on the backbone alone, whatever a head makes of it."""
+    import torch
+
+    maps: dict[str, tuple[int, ...]] = {}
 
     def note(name: str) -> Any:
         def hook(module: nn.Module, args: Any, output: torch.Tensor) -> None:
@@ -95,9 +96,13 @@ def _watch(host: PluginHost, spec: ModelSpec, model: nn.Module, maps: dict[str, 
 
         return hook
 
-    modules = dict(model.named_modules())
-    declared = [feature for feature in spec.backbone.feature_maps() if feature.module in modules]
-    return [modules[feature.module].register_forward_hook(note(feature.name)) for feature in declared]
+    with torch.device("meta"):
+        backbone = construct_backbone(host, spec).eval()
+    for feature in spec.backbone.feature_maps():
+        backbone.get_submodule(feature.module).register_forward_hook(note(feature.name))
+    with torch.no_grad():
+        backbone(torch.empty(1, spec.backbone.in_channels, *size, device="meta"))
+    return tuple(MeasuredMap(name, *shape[1:4]) for name, shape in maps.items())
 
 
 def check_forward(model: nn.Module, task: Task[Any, Any], size: tuple[int, int]) -> str:

@@ -60,7 +60,7 @@ class Checker:
             return None, found
         place = _class_count_place(document, root)
         findings = [*_guarded(spec), *self._categories_findings(spec.task, spec.head.num_classes, place)]
-        found += [_diagnostic(finding, root) for finding in findings]
+        found += [_diagnostic(finding, root) for finding in findings if not _accepted(finding, spec)]
         found += self._weights(spec, root)
         return spec, found
 
@@ -182,6 +182,11 @@ def _guarded(spec: ModelSpec | PartSpec) -> Iterable[Finding]:
     except Exception as error:  # code of third parties, which must not take validation down
         text = f"checking the parts failed: {type(error).__name__}: {error}"
         return [Finding("REG201", (), text, "this is a fault of the plugin that brings the part")]
+
+
+def _accepted(finding: Finding, spec: ModelSpec) -> bool:
+    """A warning that the author of the document knows about."""
+    return finding.severity == "warning" and finding.rule in spec.accepts
 
 
 def _diagnostic(finding: Finding, root: Mapping) -> Diagnostic:

@@ -109,16 +109,15 @@ class Library:
         return root
 
     def with_weights(self, root: Mapping, name: str) -> Mapping:
-        """A resolved model with the task settings that travel with some of its weights."""
-        path = ("weights", name, "task")
-        settings: Node | None = root
-        for key in path:
-            settings = settings.get(key) if isinstance(settings, Mapping) else None
-        task = root.entries.get("task")
-        if settings is None or task is None:
-            return root
-        laid = Entry(task.key_span, merge(task.node, settings))
-        return Mapping({**root.entries, "task": laid}, root.span)
+        """A resolved model with the task and backbone settings that travel with some of its weights."""
+        for part in ("task", "backbone"):
+            settings: Node | None = root
+            for key in ("weights", name, part):
+                settings = settings.get(key) if isinstance(settings, Mapping) else None
+            entry = root.entries.get(part)
+            if settings is not None and entry is not None:
+                root = Mapping({**root.entries, part: Entry(entry.key_span, merge(entry.node, settings))}, root.span)
+        return root
 
     def fit_categories(self, root: Mapping, num_classes: int) -> Mapping:
         """A resolved model without its class names, if they are not as many as the classes asked for."""

@@ -4,6 +4,7 @@ from registry.specs.base import Listed, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding, Severity
 from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
+from registry.specs.norm import AutoNormSpec, BatchNormSpec, FrozenBatchNormSpec, GroupNormSpec, NormSpec
 from registry.specs.parts import (
     PART_KINDS,
     BackboneSpec,
@@ -19,16 +20,21 @@ from registry.specs.parts import (
 
 __all__ = [
     "PART_KINDS",
+    "AutoNormSpec",
     "BackboneSpec",
+    "BatchNormSpec",
     "BudgetSpec",
     "DatasetSpec",
     "ExportSpec",
     "FeatureMap",
     "FiguresSpec",
     "Finding",
+    "FrozenBatchNormSpec",
+    "GroupNormSpec",
     "HeadSpec",
     "Listed",
     "ModelSpec",
+    "NormSpec",
     "PartSpec",
     "PartTypes",
     "QuantizationSpec",

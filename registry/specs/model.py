@@ -65,6 +65,9 @@ class WeightsSpec(Spec):
     task: Annotated[
         dict[str, Any], Field(description="Task settings that these weights need, merged over the model's.")
     ] = {}
+    backbone: Annotated[
+        dict[str, Any], Field(description="Backbone settings that these weights need, merged over the model's.")
+    ] = {}
     recipe: Annotated[str | None, Field(description="Link to the recipe that trained them.")] = None
     licence: Annotated[str | None, Field(description="Licence of the weights.")] = None
 
@@ -117,6 +120,12 @@ class ModelSpec(Spec):
     ] = None
     weights: Annotated[dict[str, WeightsSpec], Field(description="Published weights by name.")] = {}
     default_weights: Annotated[str | None, Field(description="Which of `weights` the word `default` means.")] = None
+    backbone_weights: Annotated[
+        WeightsSpec | None, Field(description="Weights that a training's backbone starts from; used when asked for.")
+    ] = None
+    accepts: Annotated[
+        Listed[str], Field(description="Ids of warnings that the author knows about, such as `REG207`.")
+    ] = ()
     figures: Annotated[FiguresSpec, Field(description="Published figures.")] = FiguresSpec()
     budget: Annotated[BudgetSpec, Field(description="Upper limits.")] = BudgetSpec()
     references: Annotated[Listed[ReferenceSpec], Field(description="Where the model comes from.")] = ()
@@ -144,8 +153,8 @@ class ModelSpec(Spec):
                 "REG203", ("recipe", "type"), f"recipe `{self.recipe.type}` does not train `{self.task.type}`"
             )
         if not any(finding.severity == "error" for finding in own):
-            features = self.backbone.feature_maps()
-            yield from (finding.within("head") for finding in self.head.check_features(features))
+            yield from self._check_stages()
+            yield from (finding.within("head") for finding in self.head.check_backbone(self.backbone))
         if self.default_weights is not None and self.default_weights not in self.weights:
             known = ", ".join(f"`{name}`" for name in self.weights) or "none"
             yield Finding(
@@ -154,6 +163,20 @@ class ModelSpec(Spec):
                 f"no weights are called `{self.default_weights}`",
                 f"known here: {known}",
             )
+
+    def _check_stages(self) -> Iterator[Finding]:
+        stages, wanted = len(self.backbone.feature_maps()), self.backbone.trainable_stages
+        if wanted is not None and wanted > stages:
+            yield Finding(
+                "REG201",
+                ("backbone", "trainable_stages"),
+                f"the backbone has {stages} stages, so {wanted} cannot be trained",
+                f"write 0 to {stages}, or null for all",
+            )
+
+    def settled(self, *, pretrained: bool) -> ModelSpec:
+        """The same model with everything decided that depends on whether weights are loaded."""
+        return self.model_copy(update={"backbone": self.backbone.settled(pretrained=pretrained)})
 
     def digest(self) -> str:
         """SHA-256 (64 hex digits) of the spec's canonical JSON: equal specs, equal digests."""

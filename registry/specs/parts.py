@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
 from registry.specs.base import Listed, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding
+from registry.specs.norm import AutoNormSpec
 
 #: Every kind of part, in the order in which help and listings show them.
 PART_KINDS = ("backbone", "head", "task", "dataset", "recipe", "quantization", "export")
@@ -25,6 +26,14 @@ class PartSpec(Spec):
     def check(self) -> Iterable[Finding]:
         """Contradictions between this part's own settings; paths are relative to the part."""
         return ()
+
+    def settings_for(self, option: str, value: Any) -> dict[str, Any]:
+        """How this part follows an option of prediction: dotted settings relative to the part, empty if it does not.
+
+        Args:
+            option: `score` (least score that is shown, 0 to 1), `top` (most answers) or `size` (pixels of the image's side).
+        """
+        return {}
 
 
 class PartTypes(Protocol):
@@ -44,10 +53,39 @@ class BackboneSpec(PartSpec):
     kind: ClassVar[str] = "backbone"
 
     in_channels: Annotated[int, Field(ge=1, le=4096, description="Channels of the input image; 3 for RGB.")] = 3
+    trainable_stages: Annotated[
+        int | None,
+        Field(ge=0, le=64, description="How many of the last stages are trained; null: all. One stage a feature map."),
+    ] = None
+    freeze: Annotated[
+        Literal["with_weights", "always"],
+        Field(description="Whether the other stages are frozen in a network of random weights too."),
+    ] = "with_weights"
 
     def feature_maps(self) -> tuple[FeatureMap, ...]:
         """The maps a head can ask for, from the finest to the last, by arithmetic alone."""
         raise TypeError(f"{type(self).__name__} does not define feature_maps()")
+
+    def inner_maps(self) -> tuple[FeatureMap, ...]:
+        """Maps inside blocks, which heads ask for by name only; none by default."""
+        return ()
+
+    def find_map(self, level: int | str) -> FeatureMap | None:
+        """The map that a level asks for: a name, or a stride, which means the last map of that stride."""
+        if isinstance(level, str):
+            return next((m for m in (*self.feature_maps(), *self.inner_maps()) if m.name == level), None)
+        return next((m for m in reversed(self.feature_maps()) if m.stride == level), None)
+
+    def settled(self, *, pretrained: bool) -> BackboneSpec:
+        """The same backbone with everything decided that depends on whether weights are loaded."""
+        norm = getattr(self, "norm", None)
+        if not isinstance(norm, AutoNormSpec):
+            return self
+        return self.model_copy(update={"norm": norm.settled(pretrained=pretrained)})
+
+    def trained(self, *, pretrained: bool) -> int | None:
+        """How many of the last stages are trained, or None for all of them."""
+        return self.trainable_stages if pretrained or self.freeze == "always" else None
 
     def head_channels(self, channels: int) -> int:
         """A head's nominal channel count, scaled as this backbone scales its own last layers; unchanged by default."""
@@ -60,11 +98,17 @@ class HeadSpec(PartSpec):
     kind: ClassVar[str] = "head"
     #: Name of the task whose outputs this head yields.
     task: ClassVar[str]
+    #: True if what is computed depends on what the image shows, such as the number of proposals.
+    depends_on_image: ClassVar[bool] = False
 
     num_classes: Annotated[int, Field(ge=1, le=1_000_000, description="Number of classes the head tells apart.")]
 
-    def check_features(self, features: tuple[FeatureMap, ...]) -> Iterable[Finding]:
-        """Feature maps that this head needs and `features` lacks; paths are relative to the head."""
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width in pixels to which the model itself resizes images, or None where it takes them as they are."""
+        return None
+
+    def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
+        """Feature maps that this head needs and the backbone lacks; paths are relative to the head."""
         return ()
 
 

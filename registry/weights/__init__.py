@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from registry.weights.cache import cache_folder
-from registry.weights.choice import Choice, WeightsRequest, choose
+from registry.weights.choice import Choice, WeightsRequest, choose, choose_backbone
 from registry.weights.digest import sha256_of, verify_sha256
 from registry.weights.fetch import locate
 from registry.weights.reader import read_metadata, read_state_dict
@@ -18,6 +18,7 @@ __all__ = [
     "WeightsRequest",
     "cache_folder",
     "choose",
+    "choose_backbone",
     "locate",
     "parse_reference",
     "read_metadata",

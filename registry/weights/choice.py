@@ -52,6 +52,24 @@ def choose(request: WeightsRequest, spec: ModelSpec) -> Choice:
         raise WeightsError(f"{_unknown(request, spec)}; {error}") from None
 
 
+def choose_backbone(request: WeightsRequest, spec: ModelSpec) -> Choice:
+    """The weights that a request means for a model's backbone; `default` is what the spec names.
+
+    Raises:
+        WeightsError: the spec names none, or it is neither a reference nor a path.
+    """
+    own = spec.backbone_weights
+    if isinstance(request, str) and request.lower() == "default":
+        if own is None:
+            raise WeightsError(f"`{spec.name}` names no weights for its backbone; give a file or a reference")
+        request = own
+    if isinstance(request, WeightsSpec):
+        return Choice(parse_reference(request.source), request.sha256, None)
+    if not isinstance(request, str):
+        return Choice(LocalFile(Path(os.fspath(request))), None, None)
+    return Choice(parse_reference(request), None, None)
+
+
 def _entry(request: str, spec: ModelSpec) -> str | None:
     if request.lower() == "default":
         if spec.default_weights is None:

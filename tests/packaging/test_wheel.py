@@ -44,7 +44,15 @@ def _run(command: list[object], cwd: Path, **env: str) -> subprocess.CompletedPr
 def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wheel: Path) -> None:
     names = zipfile.ZipFile(wheel).namelist()
     top = {name.split("/")[0] for name in names if ".dist-info/" not in name}
-    assert top == {"registry", "registry_mobilenet", "registry_classification", "registry_demo"}
+    assert top == {
+        "registry",
+        "registry_mobilenet",
+        "registry_classification",
+        "registry_demo",
+        "registry_detection",
+        "registry_segmentation",
+        "registry_baselines",
+    }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names
     assert "registry_classification/categories/imagenet1k.txt" in names

@@ -151,6 +151,8 @@ def test_the_walk_over_imports_sees_what_runs_and_nothing_else() -> None:
 
 @each_core_module
 def test_no_module_of_the_core_imports_torch_when_it_is_imported(path: Path) -> None:
+    if path.parent == ROOT / "registry" / "modules":
+        return  # torch modules for the parts of plugins, imported by these alone
     assert [(line, name) for line, name in imported_at_once(parsed(path).body) if name in HEAVY] == []
 
 

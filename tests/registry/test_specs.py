@@ -190,8 +190,8 @@ class Mouth(HeadSpec):
     task: ClassVar[str] = "speaking"
     stride: Annotated[int, Field(ge=1, description="Stride of the map that is needed.")] = 8
 
-    def check_features(self, features: tuple[FeatureMap, ...]) -> Iterable[Finding]:
-        if self.stride not in [feature.stride for feature in features]:
+    def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
+        if self.stride not in [feature.stride for feature in backbone.feature_maps()]:
             yield Finding("REG202", ("stride",), f"no map of stride {self.stride}")
 
 

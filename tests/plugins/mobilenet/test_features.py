@@ -15,17 +15,20 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from registry_classification.specs import ClassificationSpec, MobileNetV3ClassifierSpec, PreprocessingSpec
-from registry_mobilenet.specs import (
-    BatchNormSpec,
-    BlockSpec,
-    FrozenBatchNormSpec,
-    GroupNormSpec,
-    MobileNetV3Spec,
-    SqueezeExcitationSpec,
-)
+from registry_mobilenet.specs import BlockSpec, MobileNetV3Spec, SqueezeExcitationSpec
 
 import registry
-from registry.specs import BudgetSpec, FeatureMap, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
+from registry.specs import (
+    BatchNormSpec,
+    BudgetSpec,
+    FeatureMap,
+    FiguresSpec,
+    FrozenBatchNormSpec,
+    GroupNormSpec,
+    ModelSpec,
+    ReferenceSpec,
+    WeightsSpec,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -1,0 +1,1 @@
+"""The networks that MobileNetV3 is measured against."""

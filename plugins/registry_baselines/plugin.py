@@ -1,0 +1,11 @@
+"""What this plugin registers."""
+
+from __future__ import annotations
+
+import registry
+from registry.host import Registrar
+
+
+@registry.hookimpl
+def registry_parts(register: Registrar) -> None:
+    """Nothing yet."""
