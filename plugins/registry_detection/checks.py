@@ -1,0 +1,116 @@
+"""What a detector is given, checked in plain words before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+
+from registry.errors import RegistryError
+from registry.modules.checked import Checked
+
+_NO_OBJECTS = "an image without objects has boxes torch.zeros((0, 4)) and labels torch.zeros(0, dtype=torch.int64)"
+#: Pixels that a box may lie outside of its image, for labels that were rounded.
+_SLACK = 1.0
+
+
+class CheckedDetector(Checked):
+    """Checks images and targets of a detector.
+
+    Attributes:
+        in_channels: channels that images must have.
+        first_label, last_label: range of the labels of objects.
+    """
+
+    in_channels: int
+    first_label: int
+    last_label: int
+
+    def check_inputs(self, images: Any, targets: Any = None) -> None:
+        """Images: a list of float tensors (C, H, W) in 0 to 1. Targets: for each `boxes` (N, 4) in pixels, x1, y1, x2, y2,
+        and `labels`, int64 (N).
+
+        Raises:
+            RegistryError: says which image, which box, and what to give instead.
+        """
+        if not isinstance(images, (list, tuple)):
+            raise RegistryError(f"images must be a list of tensors (C, H, W), not a {type(images).__name__}")
+        if not images:
+            raise RegistryError("the batch is empty; give at least one image")
+        for index, image in enumerate(images):
+            _check_image(f"image {index}", image, self.in_channels)
+        if targets is None:
+            if self.training:
+                raise RegistryError("training needs targets; call model(images, targets), or model.eval() to predict")
+            return
+        if len(targets) != len(images):
+            raise RegistryError(f"there are {len(images)} images and {len(targets)} targets")
+        for index, (image, target) in enumerate(zip(images, targets, strict=True)):
+            _check_target(f"target {index}", target, image.shape[-2:], self.first_label, self.last_label)
+
+
+def _check_image(name: str, image: Any, channels: int) -> None:
+    if not isinstance(image, torch.Tensor):
+        raise RegistryError(f"{name} is a {type(image).__name__}, not a tensor (C, H, W)")
+    shape = tuple(image.shape)
+    if image.dim() != 3 or 0 in shape:
+        raise RegistryError(f"{name} has the shape {shape}; it must be (C, H, W)")
+    if shape[0] != channels:
+        raise RegistryError(f"{name} has {shape[0]} channels and the model takes {channels}")
+    if not image.is_floating_point():
+        raise RegistryError(f"{name} is {image.dtype}; give floats in 0 to 1, such as image.float() / 255")
+    if image.is_meta:
+        return
+    low, high = (float(bound) for bound in image.detach().aminmax())
+    if not (low >= -1 and high <= 2):
+        if low != low or high != high or abs(low) == float("inf") or abs(high) == float("inf"):
+            raise RegistryError(f"{name} holds values that are not finite")
+        found = f"values from {low:g} to {high:g}"
+        raise RegistryError(f"{name} has {found}; give 0 to 1, which the model normalises itself")
+
+
+def _check_target(name: str, target: Any, size: Sequence[int], first: int, last: int) -> None:
+    if not isinstance(target, Mapping):
+        raise RegistryError(f"{name} is a {type(target).__name__}, not a dict with `boxes` and `labels`")
+    for key in ("boxes", "labels"):
+        if not isinstance(target.get(key), torch.Tensor):
+            found = f"has no `{key}`" if key not in target else f"has `{key}` that are no tensor"
+            raise RegistryError(f"{name} {found}; give `boxes` (N, 4) and `labels` (N)")
+    boxes, labels = target["boxes"], target["labels"]
+    if boxes.dim() != 2 or boxes.shape[1] != 4:
+        hint = f"; {_NO_OBJECTS}" if boxes.numel() == 0 else ", x1, y1, x2, y2 in pixels"
+        raise RegistryError(f"{name}: boxes have the shape {tuple(boxes.shape)}; it must be (N, 4){hint}")
+    if labels.dtype != torch.int64 or labels.dim() != 1:
+        raise RegistryError(f"{name}: labels are {labels.dtype} {tuple(labels.shape)}; they must be torch.int64 (N,)")
+    if len(boxes) != len(labels):
+        raise RegistryError(f"{name} has {len(boxes)} boxes and {len(labels)} labels")
+    if len(boxes) == 0 or boxes.is_meta:
+        return
+    _check_boxes(name, boxes, size)
+    low, high = (int(bound) for bound in labels.aminmax())
+    if low < first or high > last:
+        wrong = low if low < first else high
+        index = int((labels == wrong).nonzero()[0])
+        zero = f"; 0 is the background; {_NO_OBJECTS}" if wrong == 0 else ""
+        raise RegistryError(f"{name}: label {index} is {wrong}; labels of objects are {first} to {last}{zero}")
+
+
+def _check_boxes(name: str, boxes: torch.Tensor, size: Sequence[int]) -> None:
+    height, width = size
+    finite = boxes.isfinite().all(dim=1)
+    solid = (boxes[:, 2:] > boxes[:, :2]).all(dim=1)
+    limit = boxes.new_tensor([width, height])
+    inside = (boxes[:, :2] >= -_SLACK).all(dim=1) & (boxes[:, 2:] <= limit + _SLACK).all(dim=1)
+    if bool((finite & solid & inside).all()):
+        return
+    problems = (
+        (finite, "is not finite", ""),
+        (solid, "has no area", f"; x2 and y2 must be greater than x1 and y1; {_NO_OBJECTS}"),
+        (inside, f"lies outside of its image of {width}x{height} pixels", "; are they x1, y1, x2, y2 in its pixels?"),
+    )
+    for good, text, hint in problems:
+        if not bool(good.all()):
+            index = int((~good).nonzero()[0])
+            shown = ", ".join(f"{value:g}" for value in boxes[index].tolist())
+            raise RegistryError(f"{name}: box {index} ({shown}) {text}{hint}")

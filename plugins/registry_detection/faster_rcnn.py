@@ -1,0 +1,61 @@
+"""Faster R-CNN from its spec. torchvision: `models.detection.faster_rcnn`."""
+
+from __future__ import annotations
+
+from torch import nn
+from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
+from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.ops import MultiScaleRoIAlign
+
+from registry.specs import BackboneSpec
+from registry_detection.checks import CheckedDetector
+from registry_detection.pyramid import BackboneWithPyramid
+from registry_detection.specs import FasterRCNNSpec
+
+
+class FasterRCNNModel(CheckedDetector, FasterRCNN):  # type: ignore[misc]  # torchvision ships no types
+    """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
+    and `scores` (N); in training, with targets, to a dict of four losses.
+    """
+
+
+def build(spec: FasterRCNNSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> FasterRCNNModel:
+    """The whole model; its pooling looks at the pyramid's own levels, not at the extra ones."""
+    pyramid = BackboneWithPyramid(spec.pyramid, backbone, backbone_spec)
+    mean, std = spec.image.per_channel(backbone_spec.in_channels)
+    levels = [str(index) for index in range(len(spec.pyramid.levels))]
+    rpn, box = spec.rpn, spec.box
+    model = FasterRCNNModel(
+        pyramid,
+        num_classes=None,
+        min_size=spec.image.min_size,
+        max_size=spec.image.max_size,
+        image_mean=mean,
+        image_std=std,
+        size_divisible=spec.image.size_divisible,
+        rpn_anchor_generator=AnchorGenerator(spec.anchors.sizes, (spec.anchors.ratios,) * len(spec.anchors.sizes)),
+        rpn_pre_nms_top_n_train=rpn.pre_nms_top_n_train,
+        rpn_pre_nms_top_n_test=rpn.pre_nms_top_n_test,
+        rpn_post_nms_top_n_train=rpn.post_nms_top_n_train,
+        rpn_post_nms_top_n_test=rpn.post_nms_top_n_test,
+        rpn_nms_thresh=rpn.nms_threshold,
+        rpn_fg_iou_thresh=rpn.foreground_iou,
+        rpn_bg_iou_thresh=rpn.background_iou,
+        rpn_batch_size_per_image=rpn.batch_size_per_image,
+        rpn_positive_fraction=rpn.positive_fraction,
+        rpn_score_thresh=rpn.score_threshold,
+        box_roi_pool=MultiScaleRoIAlign(levels, box.pool_size, box.sampling_ratio),
+        box_head=TwoMLPHead(spec.pyramid.out_channels * box.pool_size**2, box.hidden_channels),
+        box_predictor=FastRCNNPredictor(box.hidden_channels, spec.num_classes),
+        box_score_thresh=box.score_threshold,
+        box_nms_thresh=box.nms_threshold,
+        box_detections_per_img=box.detections_per_image,
+        box_fg_iou_thresh=box.foreground_iou,
+        box_bg_iou_thresh=box.background_iou,
+        box_batch_size_per_image=box.batch_size_per_image,
+        box_positive_fraction=box.positive_fraction,
+        bbox_reg_weights=box.regression_weights,
+    )
+    model.in_channels = backbone_spec.in_channels
+    model.first_label, model.last_label = 1, spec.num_classes - 1
+    return model
