@@ -80,7 +80,7 @@ def build(spec: SSDLiteSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -
 
 def init(spec: SSDLiteSpec, model: SSDLiteModel) -> None:
     """Convolutions of backbone and extra levels from a normal distribution, biases zero; the head's own are so already."""
-    for module in model.backbone.modules():
+    for module in model.get_submodule("backbone").modules():
         if isinstance(module, nn.Conv2d):
             nn.init.normal_(module.weight, 0, spec.init_std)
             if module.bias is not None:

@@ -75,7 +75,9 @@ class DetectionTask(Task[DetectionSpec, Detections]):
             found["scores"].float()[order].tolist(),
             strict=True,
         )
-        return Detections(tuple(Box(*corners, index, self.label(index), score) for corners, index, score in rows))
+        return Detections(
+            tuple(Box(c[0], c[1], c[2], c[3], index, self.label(index), score) for c, index, score in rows)
+        )
 
     def as_data(self, result: Detections) -> dict[str, Any]:
         """`{"boxes": [{"box": [x1, y1, x2, y2], "index", "label", "score"}, …]}`, best first, corners in pixels."""
