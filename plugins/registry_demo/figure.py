@@ -27,3 +27,15 @@ def draw_digits(pictures: Sequence[Image.Image], read: Sequence[str], true: Sequ
         text, tone = (answer, _RIGHT) if answer == truth else (f"{answer}, is {truth}", _WRONG)
         draw.text((left + _SIDE // 2, top + _SIDE + 4), text, fill=tone, font=font, anchor="ma")
     return sheet
+
+
+def draw_scenes(pictures: Sequence[Image.Image], title: str) -> Image.Image:
+    """A sheet of pictures of one shape, four in a row, each 320 pixels wide, under a title."""
+    side, columns = 320, 4
+    rows = -(-len(pictures) // columns)
+    sheet = Image.new("RGB", (columns * (side + _GAP) + _GAP, _TITLE + rows * (side + _GAP)), _PAPER)
+    ImageDraw.Draw(sheet).text((_GAP, 16), title, fill=_INK, font=ImageFont.load_default(size=20))
+    for index, picture in enumerate(pictures):
+        place = (_GAP + index % columns * (side + _GAP), _TITLE + index // columns * (side + _GAP))
+        sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), place)
+    return sheet

@@ -8,6 +8,6 @@ from registry.host import Registrar
 
 @registry.hookimpl
 def registry_parts(register: Registrar) -> None:
-    """The verb `demo` and the small model that it trains."""
-    register.command("demo", target="registry_demo.command:demo", summary="Train, save and use a small model, offline.")
+    """The verb `demo` and the small models that it trains."""
+    register.command("demo", target="registry_demo.command:demo", summary="Train, save and use small models, offline.")
     register.catalog("registry_demo", "catalog")

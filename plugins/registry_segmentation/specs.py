@@ -1,1 +1,208 @@
-"""Settings."""
+"""Settings of the segmentation task and of its heads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, Literal
+
+from pydantic import Field
+
+from registry.specs import (
+    BackboneSpec,
+    BatchNormSpec,
+    FeatureMap,
+    Finding,
+    GroupNormSpec,
+    HeadSpec,
+    Listed,
+    NormSpec,
+    Spec,
+    TaskSpec,
+)
+
+Channels = Annotated[Listed[float], Field(min_length=1, max_length=4096)]
+Width = Annotated[int, Field(ge=1, le=8192)]
+
+
+class PreprocessingSpec(Spec):
+    """From a picture to the model's input: resize, scale to 0..1, normalise.
+
+    Source: torchvision.transforms._presets.SemanticSegmentation.
+    """
+
+    resize: Annotated[
+        int | None, Field(ge=1, le=8192, description="Length of the shorter side in pixels; null: keep.")
+    ] = 520
+    interpolation: Annotated[
+        Literal["bilinear", "bicubic", "nearest"], Field(description="How pixels are resampled.")
+    ] = "bilinear"
+    antialias: Annotated[bool, Field(description="Smooth before shrinking.")] = True
+    mean: Annotated[Channels, Field(description="Subtracted from each channel, in units of 0..1; one value: grey.")] = (
+        0.485,
+        0.456,
+        0.406,
+    )
+    std: Annotated[Channels, Field(description="Divides each channel, in units of 0..1.")] = (0.229, 0.224, 0.225)
+
+
+class SegmentationSpec(TaskSpec):
+    """One of several classes for every pixel."""
+
+    type: Annotated[Literal["segmentation"], Field(description="Registered type of the part.")] = "segmentation"
+    preprocessing: Annotated[PreprocessingSpec, Field(description="From a picture to the model's input.")] = (
+        PreprocessingSpec()
+    )
+    ignore_index: Annotated[int, Field(ge=-1, le=65535, description="Id in masks of pixels that do not count.")] = 255
+
+    def settings_for(self, option: str, value: Any) -> dict[str, Any]:
+        """`size` is the shorter side."""
+        return {"preprocessing.resize": value} if option == "size" else {}
+
+    def image_size(self) -> tuple[int, int] | None:
+        """The shorter side, twice."""
+        side = self.preprocessing.resize
+        return None if side is None else (side, side)
+
+    def check(self) -> Iterable[Finding]:
+        """Mean and deviation must pair up, and a deviation divides."""
+        mean, std = self.preprocessing.mean, self.preprocessing.std
+        if len(mean) != len(std):
+            yield Finding(
+                "REG201",
+                ("preprocessing", "std"),
+                f"`mean` has {len(mean)} values and `std` {len(std)}",
+                "give one of each for every channel",
+            )
+        elif len(mean) not in (1, 3):
+            yield Finding(
+                "REG201",
+                ("preprocessing", "mean"),
+                f"pictures have 1 or 3 channels, not {len(mean)}",
+                "give 1 value for grey or 3 for RGB; a model of more channels is fed tensors",
+            )
+        if any(value <= 0 for value in std):
+            yield Finding("REG201", ("preprocessing", "std"), "a deviation must be greater than 0")
+
+
+class _DenseHeadSpec(HeadSpec):
+    """What heads that classify every step of the last map have in common."""
+
+    task: ClassVar[str] = "segmentation"
+
+    output_stride: Annotated[
+        Literal[2, 4, 8, 16, 32, 64], Field(description="Input pixels per step of the backbone's last map.")
+    ] = 16
+    norm: Annotated[NormSpec, Field(description="Normalisation after each convolution of the head.")] = BatchNormSpec()
+
+    def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
+        """The last map must have the stride that the head was made for."""
+        last = backbone.feature_maps()[-1]
+        if last.stride != self.output_stride:
+            yield Finding(
+                "REG202",
+                ("output_stride",),
+                f"the backbone's last map `{last.name}` has stride {last.stride}, the head wants {self.output_stride}",
+                f"write backbone.output_stride: {self.output_stride}, or head.output_stride: {last.stride}",
+            )
+
+    def _check_groups(self, *channels: int) -> Iterator[Finding]:
+        if isinstance(self.norm, GroupNormSpec):
+            odd = [count for count in channels if count % self.norm.groups]
+            if odd:
+                text = f"{odd[0]} channels do not divide into {self.norm.groups} groups"
+                yield Finding("REG201", ("norm", "groups"), text, "write a number that divides every channel count")
+
+
+class LRASPPSpec(_DenseHeadSpec):
+    """Lite R-ASPP: the last map gated by its own average, joined with a finer one.
+
+    Paper: Searching for MobileNetV3, section 6.4; torchvision.models.segmentation.lraspp. The average is over the whole
+    map, where the paper takes windows of 49x49.
+    """
+
+    type: Annotated[Literal["lraspp"], Field(description="Registered type of the part.")] = "lraspp"
+    low: Annotated[int | str, Field(description="Stride or name of the finer map.")] = 8
+    inter_channels: Annotated[Width, Field(description="Channels after the first convolution.")] = 128
+
+    def check(self) -> Iterable[Finding]:
+        """Groups that divide the channels."""
+        yield from self._check_groups(self.inter_channels)
+
+    def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
+        """The last map's stride, and a finer map before it."""
+        yield from super().check_backbone(backbone)
+        yield from level_findings(self.low, backbone, "low")
+
+
+class AuxiliarySpec(Spec):
+    """A second, small head on an earlier map, whose loss helps to train; its outputs are there in testing too."""
+
+    level: Annotated[int | str, Field(description="Stride or name of the map.")] = 8
+    weight: Annotated[float, Field(ge=0, le=100, description="Factor of its loss.")] = 0.5
+    reduction: Annotated[int, Field(ge=1, le=64, description="Channels of the map per hidden channel.")] = 4
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value.")] = 0.1
+
+
+class _WithAuxiliarySpec(_DenseHeadSpec):
+    """A head that may have an auxiliary one."""
+
+    aux: Annotated[AuxiliarySpec | None, Field(description="The auxiliary head; null: none.")] = None
+
+    def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
+        """The last map's stride, and the auxiliary head's map."""
+        yield from super().check_backbone(backbone)
+        if self.aux is None:
+            return
+        found = list(level_findings(self.aux.level, backbone, "aux", "level"))
+        yield from found
+        feature = backbone.find_map(self.aux.level)
+        if feature is not None and not found:
+            yield from reduction_findings(feature, self.aux.reduction, "aux", "reduction")
+            yield from self._check_groups(max(1, feature.channels // self.aux.reduction))
+
+
+class DeepLabV3Spec(_WithAuxiliarySpec):
+    """Atrous spatial pyramid pooling. Paper: arXiv 1706.05587; torchvision.models.segmentation.deeplabv3."""
+
+    type: Annotated[Literal["deeplabv3"], Field(description="Registered type of the part.")] = "deeplabv3"
+    channels: Annotated[Width, Field(description="Channels of every branch.")] = 256
+    atrous_rates: Annotated[
+        Listed[Annotated[int, Field(ge=1, le=256)]],
+        Field(min_length=1, max_length=16, description="Dilation of each 3x3 branch, in steps of the last map."),
+    ] = (12, 24, 36)
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value.")] = 0.5
+
+    def check(self) -> Iterable[Finding]:
+        """Groups that divide the channels."""
+        yield from self._check_groups(self.channels)
+
+
+class FCNSpec(_WithAuxiliarySpec):
+    """A fully convolutional head. Paper: arXiv 1411.4038; torchvision.models.segmentation.fcn."""
+
+    type: Annotated[Literal["fcn"], Field(description="Registered type of the part.")] = "fcn"
+    reduction: Annotated[int, Field(ge=1, le=64, description="Channels of the map per hidden channel.")] = 4
+    dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value.")] = 0.1
+
+    def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
+        """As above, and enough channels to reduce."""
+        yield from super().check_backbone(backbone)
+        last = backbone.feature_maps()[-1]
+        yield from reduction_findings(last, self.reduction, "reduction")
+        yield from self._check_groups(max(1, last.channels // self.reduction))
+
+
+def level_findings(level: int | str, backbone: BackboneSpec, *path: str) -> Iterator[Finding]:
+    """A map that the backbone does not yield between its stages and before its last map."""
+    offered = backbone.feature_maps()[:-1]
+    if backbone.find_map(level) not in offered:
+        what = f"stride {level}" if isinstance(level, int) else f"name `{level}`"
+        known = ", ".join(f"`{m.name}` (stride {m.stride})" for m in offered)
+        yield Finding("REG202", path, f"the backbone has no map of {what} before its last", f"choose from {known}")
+
+
+def reduction_findings(feature: FeatureMap, reduction: int, *path: str) -> Iterator[Finding]:
+    """A reduction that leaves no channel."""
+    if feature.channels < reduction:
+        text = f"the map `{feature.name}` has {feature.channels} channels, which cannot be reduced {reduction} times"
+        yield Finding("REG201", path, text, f"write at most {feature.channels}")

@@ -1,0 +1,176 @@
+"""The segmentation task: what the model is fed, and the class of every pixel."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from PIL import Image
+from torch import nn
+from torch.nn import functional as F
+from torchvision.transforms import InterpolationMode
+from torchvision.transforms import functional as T
+
+from registry.errors import MissingExtraError, RegistryError
+from registry.specs import HeadSpec
+from registry.task import Task
+from registry_segmentation.checks import check_masks
+from registry_segmentation.drawing import draw_mask, id_picture
+from registry_segmentation.specs import PreprocessingSpec, SegmentationSpec
+
+
+@dataclass(frozen=True)
+class Region:
+    """All pixels of one class.
+
+    Attributes:
+        index, label: the class.
+        pixels: how many.
+        share: of the picture, 0 to 1.
+        score: mean probability of the class over them, 0 to 1.
+    """
+
+    index: int
+    label: str
+    pixels: int
+    share: float
+    score: float
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """The class of every pixel of a picture.
+
+    Attributes:
+        mask: uint8 or int32 (H, W), the class ids, as high and wide as the picture.
+        regions: the classes that occur, the largest first.
+    """
+
+    mask: torch.Tensor
+    regions: tuple[Region, ...]
+
+
+class SegmentationTask(Task[SegmentationSpec, Segmentation]):
+    """Feeds a segmentation model and reads its masks."""
+
+    formats: ClassVar[tuple[str, ...]] = ("coco",)
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        """An RGB picture as float32 (C, H, W), normalised, where C is the number of `mean` values: 1 for grey, 3 for RGB."""
+        return preprocess(self.spec.preprocessing, image)
+
+    def collate(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        """Stacks inputs of one size to (N, C, H, W).
+
+        Raises:
+            RegistryError: the sizes differ, as those of pictures of different proportions do.
+        """
+        if len({tuple(tensor.shape) for tensor in inputs}) > 1:
+            raise RegistryError("pictures of different sizes cannot share a batch; crop or pad them to one size")
+        return torch.stack(inputs)
+
+    def losses(
+        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
+    ) -> dict[str, torch.Tensor]:
+        """Cross-entropy of each output of the model, the auxiliary one's times its weight.
+
+        Args:
+            targets: masks, int64 (N, H, W): ids 0 to num_classes - 1, or `ignore_index`.
+        """
+        check_masks(targets, inputs, head.num_classes, self.spec.ignore_index)
+        aux = getattr(head, "aux", None)
+        weights = {"aux": 1.0 if aux is None else aux.weight}
+        outputs: dict[str, torch.Tensor] = model(inputs)
+        return {
+            name: weights.get(name, 1.0) * F.cross_entropy(logits, targets, ignore_index=self.spec.ignore_index)
+            for name, logits in outputs.items()
+        }
+
+    def postprocess(self, output: dict[str, torch.Tensor], sizes: Sequence[tuple[int, int]]) -> list[Segmentation]:
+        """Logits of `out`, (N, num_classes, h, w), to masks as large as the pictures."""
+        return [
+            self._result(F.interpolate(logits[None].float(), size=size, mode="bilinear", align_corners=False)[0])
+            for logits, size in zip(output["out"], sizes, strict=True)
+        ]
+
+    def _result(self, logits: torch.Tensor) -> Segmentation:
+        scores, ids = logits.softmax(0).max(0)
+        counts = torch.bincount(ids.flatten(), minlength=len(logits))
+        sums = torch.bincount(ids.flatten(), weights=scores.flatten().double(), minlength=len(logits))
+        regions = [
+            Region(index, self.label(index), count, count / ids.numel(), float(sums[index]) / count)
+            for index, count in enumerate(counts.tolist())
+            if count
+        ]
+        small = torch.uint8 if len(logits) <= 256 else torch.int32
+        return Segmentation(ids.to(small).cpu(), tuple(sorted(regions, key=lambda region: -region.pixels)))
+
+    def as_data(self, result: Segmentation) -> dict[str, Any]:
+        """`{"size": [H, W], "classes": [{"index", "label", "pixels", "share", "score"}, …]}`, the largest class first."""
+        return {
+            "size": list(result.mask.shape),
+            "classes": [
+                {
+                    "index": r.index,
+                    "label": r.label,
+                    "pixels": r.pixels,
+                    "share": round(r.share, 6),
+                    "score": round(r.score, 6),
+                }
+                for r in result.regions
+            ],
+        }
+
+    def as_text(self, result: Segmentation) -> str:
+        """One class a line: its share of the picture."""
+        return "\n".join(f"{100 * r.share:5.1f} %  {r.label}" for r in result.regions)
+
+    def draw(self, image: Image.Image, result: Segmentation) -> Image.Image:
+        """The picture under its coloured mask, with a legend below."""
+        return draw_mask(image, result.mask, [(r.index, r.label, r.share) for r in result.regions])
+
+    def pictures(self, image: Image.Image, result: Segmentation) -> dict[str, Image.Image]:
+        """What `draw` returns, and the ids themselves as a picture with a palette."""
+        return {".png": self.draw(image, result), ".mask.png": id_picture(result.mask)}
+
+    def as_format(self, name: str, result: Segmentation, image_id: int) -> list[dict[str, Any]]:
+        """COCO's result format: a run-length encoded mask for each class but 0, the background.
+
+        Raises:
+            MissingExtraError: pycocotools is not installed.
+        """
+        try:
+            from pycocotools.mask import encode
+        except ImportError as error:
+            raise MissingExtraError("COCO's masks", "coco", "pycocotools") from error
+        found = []
+        for region in result.regions:
+            if region.index:
+                inside = (result.mask == region.index).numpy().astype("uint8", order="F")
+                runs = encode(inside)
+                segmentation = {"size": list(runs["size"]), "counts": runs["counts"].decode("ascii")}
+                found.append(
+                    {
+                        "image_id": image_id,
+                        "category_id": region.index,
+                        "segmentation": segmentation,
+                        "score": round(region.score, 6),
+                    }
+                )
+        return found
+
+
+def preprocess(spec: PreprocessingSpec, image: Image.Image) -> torch.Tensor:
+    """Bit-equal to torchvision's `SemanticSegmentation` preset for RGB and antialias on."""
+    if len(spec.mean) == 1:
+        image = image.convert("L")
+    picture: Image.Image | torch.Tensor = image if spec.antialias else T.pil_to_tensor(image)
+    if spec.resize is not None:
+        mode = InterpolationMode(spec.interpolation)
+        picture = T.resize(picture, [spec.resize], interpolation=mode, antialias=spec.antialias)
+    tensor = picture if isinstance(picture, torch.Tensor) else T.pil_to_tensor(picture)
+    scaled = T.convert_image_dtype(tensor, torch.float)
+    normalized: torch.Tensor = T.normalize(scaled, mean=list(spec.mean), std=list(spec.std))
+    return normalized
