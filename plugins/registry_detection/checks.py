@@ -23,9 +23,9 @@ class CheckedDetector(Checked):
         first_label, last_label: range of the labels of objects.
     """
 
-    in_channels: int
-    first_label: int
-    last_label: int
+    in_channels = 3  # without annotations, see Checked
+    first_label = 1
+    last_label = 1
 
     def check_inputs(self, images: Any, targets: Any = None) -> None:
         """Images: a list of float tensors (C, H, W) in 0 to 1. Targets: for each `boxes` (N, 4) in pixels, x1, y1, x2, y2,

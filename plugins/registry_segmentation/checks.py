@@ -21,8 +21,8 @@ class CheckedSegmenter(Checked):
         pools_to_a_point: True if the head normalises a 1x1 map over the batch, which one image cannot train.
     """
 
-    in_channels: int
-    pools_to_a_point: bool = False
+    in_channels = 3  # without annotations, see Checked
+    pools_to_a_point = False
 
     def check_inputs(self, images: Any) -> None:
         """Images: a float tensor (N, C, H, W), normalised.

@@ -17,7 +17,7 @@ class Checked(nn.Module):
         checks_inputs: False switches the check off.
     """
 
-    checks_inputs: bool = True
+    checks_inputs = True  # not annotated: TorchScript cannot read annotations that are kept as text
 
     def check_inputs(self, *args: Any, **kwargs: Any) -> None:
         """Raises RegistryError for arguments that would fail, or silently train on nonsense; given what `forward` is."""

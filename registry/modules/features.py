@@ -25,7 +25,7 @@ class FeatureExtractor(nn.ModuleDict):
         """Takes the layers over from `backbone`; `maps` gives each wanted map the name under which it is returned."""
         holder = _holder(maps)
         stage = backbone.get_submodule(holder)
-        wanted = {feature.module[len(holder) :].lstrip("."): name for name, feature in maps.items()}
+        wanted = {feature.module.removeprefix(f"{holder}."): name for name, feature in maps.items()}
         names = [name for name, _ in stage.named_children()]
         missing = [name for name in wanted if name not in names]
         if missing:
