@@ -40,10 +40,11 @@ Settings = Union[Overrides, Sequence[str]]
 
 @dataclass(frozen=True)
 class _Prepared:
-    """A model ready to be built: its spec, and the weights it asks for."""
+    """A model ready to be built: its spec, and the weights that it or its backbone alone asks for."""
 
     spec: ModelSpec
     choice: Choice | None
+    start: Choice | None
 
 
 class Registry:
@@ -124,7 +125,7 @@ class Registry:
             weights: a name from the spec, `default`, `torchvision:ENUM.ENTRY`, `hf://owner/repo/file`, a local `.pth` or
                 `.safetensors` file, or a `WeightsSpec`. None, the default, fetches nothing and initialises from torch's
                 global random state; with weights that state is left untouched.
-            sha256: digest that the weights file must have, or its first 8 or more hex digits; beside the spec's own.
+            sha256: digest that the file of either weights must have, or its first 8 or more hex digits; beside the spec's own.
             backbone_weights: what the backbone alone starts from, for training: `default` (the spec's own
                 `backbone_weights`), or the file or reference of a model with the same backbone. Instead of `weights`.
             overrides: settings laid over the document; see `load_spec`.
@@ -143,19 +144,10 @@ class Registry:
             WeightsError: the weights cannot be had, read, verified or fitted; nothing is half-loaded.
             RegistryError: the device is not there, or a plugin's code fails.
         """
-        prepared = self._prepare(model, overrides, num_classes, in_channels, weights)
-        choice = prepared.choice
-        if choice is not None and backbone_weights is not None:
-            raise WeightsError("weights of the whole model and of its backbone were given; keep one")
-        start = None if backbone_weights is None else choose_backbone(backbone_weights, prepared.spec)
-        file = None if choice is None else locate(choice.reference, sha256=choice.sha256)
-        if file is not None and sha256 is not None:
-            verify_sha256(file, sha256)
+        prepared = self._prepare(model, overrides, num_classes, in_channels, weights, backbone_weights)
+        file, start = (_located(choice, sha256) for choice in (prepared.choice, prepared.start))
         wishes = Wishes(new_head=num_classes is not None, input_rule=adapt_input)
-        start_file = None if start is None else locate(start.reference, sha256=start.sha256)
-        return build_model(
-            self.host, prepared.spec, weights=file, backbone_weights=start_file, wishes=wishes, device=device
-        )
+        return build_model(self.host, prepared.spec, weights=file, backbone_weights=start, wishes=wishes, device=device)
 
     def save(self, model: nn.Module, path: str | os.PathLike[str]) -> Path:
         """Writes a built model as a checkpoint, which `build` reads back; the file is complete or absent.
@@ -207,6 +199,7 @@ class Registry:
         num_classes: int | None,
         in_channels: int | None,
         request: WeightsRequest | None,
+        start_request: WeightsRequest | None = None,
     ) -> _Prepared:
         document = self._open(model)
         settings = _as_overrides(overrides)
@@ -214,20 +207,26 @@ class Registry:
             settings += from_mapping({path: value}) if value is not None else []
         root = self._resolve(document, settings, num_classes)
         spec = self._checked(document, root)
-        if request is None and not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
-            return _Prepared(spec, Choice(LocalFile(Path(os.fspath(model)).expanduser()), None, None))
-        if request is None:
-            return _Prepared(spec, None)
-        choice = _from_its_folder(choose(request, spec), root)
-        if choice.entry is not None and (spec.weights[choice.entry].task or spec.weights[choice.entry].backbone):
-            spec = self._checked(document, self._resolve(document, settings, num_classes, choice.entry))
-        return _Prepared(spec, choice)
+        choice = start = None
+        if request is not None:
+            choice = _from_its_folder(choose(request, spec), root)
+        elif not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
+            choice = Choice(LocalFile(Path(os.fspath(model)).expanduser()), None)
+        if start_request is not None:
+            if choice is not None:
+                raise WeightsError("weights of the whole model and of its backbone were given; keep one")
+            start = _from_its_folder(choose_backbone(start_request, spec), root)
+        place = (choice or start or Choice(LocalFile(Path()), None)).place
+        if place:
+            changed = self._resolve(document, settings, num_classes, place)
+            spec = spec if changed == root else self._checked(document, changed)
+        return _Prepared(spec, choice, start)
 
     def _resolve(
-        self, document: Document, settings: Sequence[Override], num_classes: int | None, weights: str | None = None
+        self, document: Document, settings: Sequence[Override], num_classes: int | None, weights: Sequence[str] = ()
     ) -> Mapping:
         root = self.library.resolve(document)
-        if weights is not None:
+        if weights:
             root = self.library.with_weights(root, weights)
         if num_classes is not None:
             root = self.library.fit_categories(root, num_classes)
@@ -260,9 +259,19 @@ def _as_overrides(settings: Settings | None) -> list[Override]:
 
 def _from_its_folder(choice: Choice, root: Mapping) -> Choice:
     """A relative path in a document means the folder of the file that wrote it."""
-    if choice.entry is None or not isinstance(choice.reference, LocalFile):
+    if not choice.place or not isinstance(choice.reference, LocalFile):
         return choice
     node: Any = root
-    for key in ("weights", choice.entry, "source"):
+    for key in (*choice.place, "source"):
         node = node.get(key)
     return replace(choice, reference=LocalFile(Path(node.span.file).parent / choice.reference.path))
+
+
+def _located(choice: Choice | None, sha256: str | None) -> Path | None:
+    """The file of some weights on this machine, checked against the spec's digest and the caller's."""
+    if choice is None:
+        return None
+    file = locate(choice.reference, sha256=choice.sha256)
+    if sha256 is not None:
+        verify_sha256(file, sha256)
+    return file

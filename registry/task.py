@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from registry.errors import RegistryError
 from registry.specs import HeadSpec, TaskSpec
@@ -25,6 +25,9 @@ class Task(ABC, Generic[S, R]):
         spec: the task's settings.
         categories: class names in the order of the model's outputs, or None.
     """
+
+    #: Names of the result formats that `as_format` writes, beside text and JSON.
+    formats: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, spec: S, categories: tuple[str, ...] | None) -> None:
         self.spec = spec
@@ -80,10 +83,10 @@ class Task(ABC, Generic[S, R]):
         """Every picture that prediction writes, by the end of its file name; `.png` is what `draw` returns."""
         return {".png": self.draw(image, result)}
 
-    def as_coco(self, result: R, image_id: int) -> list[dict[str, Any]]:
-        """A result in COCO's result format, one entry for each object.
+    def as_format(self, name: str, result: R, image_id: int) -> list[dict[str, Any]]:
+        """A result in one of `formats`, an entry for each thing that was found.
 
-        Raises:
-            RegistryError: that format has no place for this task's results.
+        Args:
+            image_id: number of the picture in its data set.
         """
-        raise RegistryError(f"COCO's result format holds no answers of the task `{self.spec.type}`; use json")
+        raise NotImplementedError

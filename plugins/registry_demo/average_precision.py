@@ -40,7 +40,7 @@ def ap50(scenes: Sequence[Scene], results: list[dict[str, Any]], classes: int) -
 
 
 def _dataset(scenes: Sequence[Scene], classes: int) -> dict[str, Any]:
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for image_id, scene in enumerate(scenes, start=1):
         for (x1, y1, x2, y2), label in zip(scene.boxes.tolist(), scene.labels.tolist(), strict=True):
             box = [x1, y1, x2 - x1, y2 - y1]

@@ -40,6 +40,7 @@ class CheckedDetector(Checked):
             raise RegistryError("the batch is empty; give at least one image")
         for index, image in enumerate(images):
             _check_image(f"image {index}", image, self.in_channels)
+            _check_proportion(f"image {index}", image, self.transform)
         if targets is None:
             if self.training:
                 raise RegistryError("training needs targets; call model(images, targets), or model.eval() to predict")
@@ -68,6 +69,14 @@ def _check_image(name: str, image: Any, channels: int) -> None:
             raise RegistryError(f"{name} holds values that are not finite")
         found = f"values from {low:g} to {high:g}"
         raise RegistryError(f"{name} has {found}; give 0 to 1, which the model normalises itself")
+
+
+def _check_proportion(name: str, image: torch.Tensor, transform: Any) -> None:
+    """The longer side is scaled down to `max_size`, and the shorter one with it, rounded down."""
+    height, width = image.shape[-2:]
+    if transform.fixed_size is None and max(height, width) > min(height, width) * transform.max_size:
+        left = f"of which the model's resizing to at most {transform.max_size} would leave nothing"
+        raise RegistryError(f"{name} has {width}x{height} pixels, {left}; crop or pad it")
 
 
 def _check_target(name: str, target: Any, size: Sequence[int], first: int, last: int) -> None:

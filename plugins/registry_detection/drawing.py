@@ -56,6 +56,6 @@ def _label(
     x = max(0, min(corner[0], size[0] - width))
     y = corner[1] - height if corner[1] >= height else min(corner[1], size[1] - height)
     y = max(0, y)
-    draw.rectangle((x, y, x + width, y + height), fill=fill)
+    draw.rectangle((x, y, x + width - 1, y + height - 1), fill=fill)  # corners are pixels that are drawn
     ink = (0, 0, 0) if 0.299 * fill[0] + 0.587 * fill[1] + 0.114 * fill[2] > 110 else (255, 255, 255)
     draw.text((x + 3 - left, y + 3 - top), text, fill=ink, font=font)

@@ -75,7 +75,8 @@ def build_model(
         parts = f"backbone `{spec.backbone.type}` and head `{spec.head.type}`"
         raise RegistryError(f"building `{spec.name}` from {parts} failed: {type(error).__name__}: {error}") from error
     if given is None and trained is not None and trained < len(spec.backbone.feature_maps()):
-        text = f"`{spec.name}`: {trained} stages of the backbone are trained, the others are frozen with random weights"
+        stages = len(spec.backbone.feature_maps())
+        text = f"`{spec.name}`: the first {stages - trained} of the backbone's {stages} stages are frozen with random weights"
         warnings.warn(f"{text}; load weights, or write backbone.freeze=with_weights", RegistryWarning, stacklevel=3)
     model = place(model, None if on_meta(target) else target)
     model.spec = spec  # type: ignore[assignment]  # a plain attribute, not a module or tensor

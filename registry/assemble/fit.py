@@ -179,6 +179,10 @@ def _new_stem(spec: ModelSpec, expected: State, found: State, keys: list[str], w
     if not keys:
         return {}
     channels = spec.backbone.in_channels
+    for key in keys:
+        kernel, shape = found[key], expected[key].shape
+        if kernel.ndim != 4 or kernel.shape[0] != shape[0] or kernel.shape[2:] != shape[2:]:
+            raise WeightsError(f"{label}: `{key}` {_shape(kernel)} cannot be adapted to {_shape(expected[key])}")
     if wishes.input_rule is None:
         raise WeightsError(
             f"{label}: the weights take {found[keys[0]].shape[1]} input channels, the model {channels}; nothing was loaded; "
@@ -186,9 +190,7 @@ def _new_stem(spec: ModelSpec, expected: State, found: State, keys: list[str], w
         )
     adapted = {}
     for key in keys:
-        kernel, shape = found[key], expected[key].shape
-        if kernel.ndim != 4 or kernel.shape[0] != shape[0] or kernel.shape[2:] != shape[2:]:
-            raise WeightsError(f"{label}: `{key}` {_shape(kernel)} cannot be adapted to {_shape(expected[key])}")
+        kernel = found[key]
         one = kernel.float().sum(1, keepdim=True) / (channels if wishes.input_rule == "sum" else kernel.shape[1])
         adapted[key] = one.expand(-1, channels, -1, -1).contiguous()
     return adapted

@@ -62,13 +62,12 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
     require_torch("measuring a model")
     spec = spec.settled(pretrained=False)
     # where the image decides what is computed there must be one, if only of noise
-    fixed = not spec.head.depends_on_image
-    model = (construct_meta(host, spec) if fixed else construct_apart(host, spec)).eval()
-    image = torch.rand(spec.backbone.in_channels, *size, device="meta" if fixed else "cpu")
+    model, image = (_seeded if spec.head.depends_on_image else _without_memory)(host, spec, size)
     counter = FlopCounterMode(display=False)
     try:
         with torch.no_grad(), counter:
-            model(task.collate([image]))
+            model.eval()(task.collate([image]))
+        maps = _measured_maps(host, spec, size)
     except Exception as error:
         text = f"a forward of `{spec.name}` on {size[0]}x{size[1]} pixels failed: {type(error).__name__}: {error}"
         raise RegistryError(text) from error
@@ -80,8 +79,26 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
         size_mb=sum(t.numel() * t.element_size() for t in (*parameters, *buffers)) / 1e6,
         macs=counter.get_total_flops() // 2,
         image_size=size,
-        features=_measured_maps(host, spec, size),
+        features=maps,
     )
+
+
+def _without_memory(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:
+    """A model and an image on the meta device."""
+    import torch
+
+    model = construct_meta(host, spec, trained=spec.backbone.trained(pretrained=False))
+    return model, torch.empty(spec.backbone.in_channels, *size, device="meta")
+
+
+def _seeded(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:
+    """A model and an image of the same noise each time; the global random state is left as it was."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]), torch.device("cpu"):
+        torch.default_generator.manual_seed(0)
+        model = construct_apart(host, spec, trained=spec.backbone.trained(pretrained=False))
+        return model, torch.rand(spec.backbone.in_channels, *size)
 
 
 def _measured_maps(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> tuple[MeasuredMap, ...]:

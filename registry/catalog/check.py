@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from registry.catalog.documents import OWN_KEYS, Document, EnvelopeSpec
 from registry.catalog.merge import merge
-from registry.catalog.translate import locate, translate
+from registry.catalog.translate import Place, locate, translate
 from registry.diagnostics import Diagnostic, Related, errors
 from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
@@ -87,14 +87,13 @@ class Checker:
         return spec, found + [_diagnostic(finding, settings) for finding in _guarded(spec)]
 
     def _validate(
-        self, spec_class: type[Spec], root: Mapping, holder: Mapping | None = None
+        self, spec_class: type[Spec], root: Mapping, holder: Mapping | None = None, prefix: tuple[str, ...] = ()
     ) -> tuple[Spec | None, list[Diagnostic]]:
         """The spec of a mapping, in which null stands for the default wherever nothing else is allowed.
 
         Args:
-            holder: the model's mapping that has this one at `task`, if errors are to be told as seen from there.
+            holder: the model's mapping that has this one at `prefix`, if errors are to be told as seen from there.
         """
-        prefix = () if holder is None else ("task",)
         data: Any = plain(root)
         while True:
             try:
@@ -127,21 +126,34 @@ class Checker:
             )
 
     def _weights(self, spec: ModelSpec, root: Mapping) -> Iterator[Diagnostic]:
-        """Task settings that travel with weights must fit the model's task."""
-        task = root.get("task")
-        for name, weights in spec.weights.items():
-            place = locate(root, ["weights", name, "task"])
-            if not weights.task or not isinstance(task, Mapping) or not isinstance(place.node, Mapping):
-                continue
-            merged = merge(task, place.node)
-            assert isinstance(merged, Mapping)
-            holder = Mapping({"task": Entry(place.span, merged)}, place.span)
-            task_spec, wrong = self._validate(type(spec.task), merged, holder)
-            yield from wrong
-            if isinstance(task_spec, TaskSpec):
-                own = [finding.within("task") for finding in _guarded(task_spec)]
-                own += self._categories_findings(task_spec, spec.head.num_classes)
-                yield from (_diagnostic(finding, holder) for finding in own)
+        """Task and backbone settings that travel with weights must fit the model's."""
+        places = [("weights", name) for name in spec.weights]
+        for path in [*places, ("backbone_weights",)]:
+            for key in ("task", "backbone") if path in places else ("backbone",):
+                place, own = locate(root, [*path, key]), root.get(key)
+                if place.path != (*path, key) or not isinstance(place.node, Mapping) or not isinstance(own, Mapping):
+                    continue
+                if place.node.entries:
+                    yield from self._overlaid(spec, key, own, place)
+
+    def _overlaid(self, spec: ModelSpec, key: str, own: Mapping, place: Place) -> Iterator[Diagnostic]:
+        """What is wrong with a part of a model under the settings at `place`."""
+        merged = merge(own.without("type"), place.node)
+        assert isinstance(merged, Mapping)
+        if merged.get("type") is None:
+            bare = Entry(place.span, Scalar(getattr(spec, key).type, place.span))
+            merged = Mapping({"type": bare, **merged.entries}, merged.span)
+        holder = Mapping({key: Entry(place.span, merged)}, place.span)
+        part, wrong = self._validate(type(getattr(spec, key)), merged, holder, (key,))
+        yield from wrong
+        if not isinstance(part, PartSpec):
+            return
+        if isinstance(part, TaskSpec):
+            own_findings = [finding.within(key) for finding in _guarded(part)]
+            own_findings += self._categories_findings(part, spec.head.num_classes)
+        else:
+            own_findings = [f for f in _guarded(spec.model_copy(update={key: part})) if f not in _guarded(spec)]
+        yield from (_diagnostic(f, holder) for f in own_findings if not _accepted(f, spec))
 
 
 def _drop_nulls(data: Any, error: ValidationError) -> bool:

@@ -108,11 +108,15 @@ class Library:
                 root = apply(root, override)
         return root
 
-    def with_weights(self, root: Mapping, name: str) -> Mapping:
-        """A resolved model with the task and backbone settings that travel with some of its weights."""
-        for part in ("task", "backbone"):
+    def with_weights(self, root: Mapping, place: Sequence[str]) -> Mapping:
+        """A resolved model with the settings that travel with some of its weights.
+
+        Args:
+            place: keys that lead to them. What a backbone alone starts from changes the backbone only.
+        """
+        for part in ("backbone",) if place[0] == "backbone_weights" else ("task", "backbone"):
             settings: Node | None = root
-            for key in ("weights", name, part):
+            for key in (*place, part):
                 settings = settings.get(key) if isinstance(settings, Mapping) else None
             entry = root.entries.get(part)
             if settings is not None and entry is not None:

@@ -90,11 +90,14 @@ def _laid(node: Node | None, override: Override, depth: int) -> Node:
             raise _no_place(override, _index_range(len(items)))
         items[int(key)] = _laid(items[int(key)], override, depth + 1)
         return SequenceNode(tuple(items), node.span)
+    names_variant = key in DISCRIMINATORS and depth == len(override.path) - 1 and depth > 0
+    if isinstance(node, Scalar) and isinstance(node.value, str) and names_variant:
+        node = None  # a word that stands for a variant gives way to another variant
     if isinstance(node, Scalar) and node.value is not None:
         before = ".".join(override.path[:depth])
         raise _no_place(override, f"`{before}` is a single value and has no `{key}`")
     entries = dict(node.entries) if isinstance(node, Mapping) else {}
-    if key in DISCRIMINATORS and depth == len(override.path) - 1 and depth > 0:
+    if names_variant:
         named = Mapping({key: Entry(override.path_span, override.node)}, override.path_span)
         return merge(node, named)
     below = entries[key].node if key in entries else None

@@ -16,6 +16,7 @@ class Summary:
     Attributes:
         task: type of its task; empty if the document cannot be resolved.
         parameters, macs: published figures, or None.
+        metric: name and value of the first metric of its default weights, or of its first ones; None without.
         distribution: who ships it.
         problem: why the document cannot be resolved, or None.
     """
@@ -26,6 +27,7 @@ class Summary:
     aliases: tuple[str, ...]
     parameters: int | None
     macs: float | None
+    metric: tuple[str, float] | None
     distribution: str
     file: str
     problem: str | None = None
@@ -40,6 +42,7 @@ def summarize(document: Document, root: Mapping | None, problem: str | None = No
         aliases=document.names[1:],
         parameters=_number(_at(root, "figures", "parameters"), int),
         macs=_number(_at(root, "figures", "macs"), float),
+        metric=_metric(root),
         distribution=document.origin.distribution if document.origin else "",
         file=document.file,
         problem=problem,
@@ -50,6 +53,19 @@ def _at(node: Node | None, *path: str) -> Any:
     for key in path:
         node = node.get(key) if isinstance(node, Mapping) else None
     return node.value if isinstance(node, Scalar) else None
+
+
+def _metric(root: Mapping | None) -> tuple[str, float] | None:
+    weights = root.get("weights") if root is not None else None
+    if not isinstance(weights, Mapping) or not weights.entries:
+        return None
+    chosen = weights.get(str(_at(root, "default_weights"))) or next(iter(weights.entries.values())).node
+    metrics = chosen.get("metrics") if isinstance(chosen, Mapping) else None
+    for name in metrics.entries if isinstance(metrics, Mapping) else ():
+        value = _number(_at(metrics, name), float)
+        if value is not None:
+            return name, value
+    return None
 
 
 def _number(value: Any, kind: type) -> Any:

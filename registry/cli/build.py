@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 @click.argument("model")
 @options.model_settings
 @click.option(
+    "--backbone-weights", metavar="W", help="What the backbone alone starts from: `default`, a file or a reference."
+)
+@click.option(
     "--size", type=click.IntRange(1, 16384), help="Side of the measured image.  [default: the task's, or 224]"
 )
 @click.option("--check", is_flag=True, help="Run one forward and check that its outputs are finite.")
@@ -32,6 +35,7 @@ def command(
     in_channels: int | None,
     adapt_input: InputRule | None,
     device: str | None,
+    backbone_weights: str | None,
     size: int | None,
     check: bool,
     save_to: str | None,
@@ -46,6 +50,7 @@ def command(
         model,
         weights=weights,
         sha256=sha256,
+        backbone_weights=backbone_weights,
         overrides=list(assignments),
         num_classes=num_classes,
         in_channels=in_channels,
@@ -54,10 +59,12 @@ def command(
     )
     spec: ModelSpec = module.spec  # type: ignore[assignment]
     task = registry.task(spec)
-    image = (size, size) if size else spec.task.image_size() or (224, 224)
+    image = (size, size) if size else spec.head.image_size() or spec.task.image_size() or (224, 224)
     measurement = measure(registry.host, spec, task, image)
     outcome = check_forward(module, task, image) if check else None
     saved = str(registry.save(module, save_to)) if save_to else None
+    frozen = sum(parameter.numel() for parameter in module.parameters() if not parameter.requires_grad)
+    measurement = replace(measurement, trainable=measurement.parameters - frozen)
     if output_format == "json":
         output.echo_json({"name": spec.name, **asdict(measurement), "check": outcome, "saved": saved})
         return

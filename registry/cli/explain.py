@@ -9,6 +9,8 @@ import click
 
 from registry.catalog import KINDS, Explanation, dotted
 from registry.cli import options, output
+from registry.cli.settled import depending_on_weights
+from registry.specs import BackboneSpec, ModelSpec
 
 
 @click.command("explain")
@@ -31,6 +33,13 @@ def command(document: str, kind: str, assignments: tuple[str, ...], output_forma
     width = min(72, max((len(setting) for setting, _ in lines), default=0))
     for setting, origin in lines:
         click.echo(f"{setting:<{width}}  # {origin}")
+    backbone = explanation.spec.backbone if isinstance(explanation.spec, ModelSpec) else explanation.spec
+    if isinstance(backbone, BackboneSpec):
+        depending = list(depending_on_weights(backbone))
+        if depending:
+            click.echo("\ndepending on weights")
+        for key, text in depending:
+            click.echo(f"  {key}: {text}")
     if explanation.features:
         click.echo("\nfeature maps")
         rows = [[f.name, str(f.channels), str(f.stride), f.module] for f in explanation.features]

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import click
 
 from registry.cli import options, output
+from registry.cli.settled import depending_on_weights
 from registry.specs import FeatureMap, ModelSpec
 
 
@@ -40,9 +41,19 @@ def _described(spec: ModelSpec, features: tuple[FeatureMap, ...]) -> Iterator[st
         ("figures from", spec.figures.source or ""),
     ]
     yield from (f"  {label:<14} {text}" for label, text in facts if text)
+    yield from (f"  {label:<14} {text}" for label, text in depending_on_weights(spec.backbone))
     yield "\nfeature maps"
     rows = [[feature.name, str(feature.channels), str(feature.stride), feature.module] for feature in features]
     yield _indented(output.table(rows, header=["LEVEL", "CHANNELS", "STRIDE", "MODULE"], right=[1, 2]))
+    inner = spec.backbone.inner_maps()
+    if inner:
+        yield "\nmaps inside blocks, asked for by name"
+        rows = [[feature.name, str(feature.channels), str(feature.stride), feature.module] for feature in inner]
+        yield _indented(output.table(rows, header=["LEVEL", "CHANNELS", "STRIDE", "MODULE"], right=[1, 2]))
+    notes = [finding for finding in spec.check() if finding.rule in spec.accepts]
+    if notes:
+        yield "\nnotes"
+        yield from (f"  {finding.message} [{finding.rule}]" for finding in notes)
     if spec.weights:
         yield "\nweights"
         for name, weights in spec.weights.items():
@@ -56,6 +67,8 @@ def _described(spec: ModelSpec, features: tuple[FeatureMap, ...]) -> Iterator[st
                 yield f"    recipe: {weights.recipe}"
             if weights.licence:
                 yield f"    licence: {weights.licence}"
+    if spec.backbone_weights is not None:
+        yield f"\nbackbone weights, for training\n  {spec.backbone_weights.source}"
     if spec.references:
         yield "\nreferences"
         yield from (f"  {reference.title}: {reference.url}" for reference in spec.references)

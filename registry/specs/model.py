@@ -164,6 +164,12 @@ class ModelSpec(Spec):
                 f"known here: {known}",
             )
 
+    def settings_for(self, option: str, value: Any) -> dict[str, Any]:
+        """Dotted settings by which task and head follow an option of prediction, empty if neither does."""
+        found = {f"task.{key}": setting for key, setting in self.task.settings_for(option, value).items()}
+        found |= {f"head.{key}": setting for key, setting in self.head.settings_for(option, value).items()}
+        return found
+
     def _check_stages(self) -> Iterator[Finding]:
         stages, wanted = len(self.backbone.feature_maps()), self.backbone.trainable_stages
         if wanted is not None and wanted > stages:

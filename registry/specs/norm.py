@@ -35,8 +35,9 @@ class GroupNormSpec(Spec):
 class AutoNormSpec(Spec):
     """Frozen batch normalisation where weights are loaded, ordinary batch normalisation where training starts anew.
 
-    What torchvision's detection builders do without a word: statistics of random weights mean nothing, so there is nothing
-    to freeze. Its defaults are theirs, which differ from the eps of 0.001 that some classifiers were trained with.
+    What torchvision does without a word where other heads stand on a classifier: statistics of random weights mean
+    nothing, so there is nothing to freeze. Its defaults are theirs, which differ from the eps of
+    0.001 that some classifiers were trained with.
     """
 
     kind: Annotated[Literal["auto"], Field(description="Which normalisation.")] = "auto"

@@ -78,10 +78,12 @@ class BackboneSpec(PartSpec):
 
     def settled(self, *, pretrained: bool) -> BackboneSpec:
         """The same backbone with everything decided that depends on whether weights are loaded."""
+        settled: dict[str, Any] = {"trainable_stages": self.trained(pretrained=pretrained)}
         norm = getattr(self, "norm", None)
-        if not isinstance(norm, AutoNormSpec):
-            return self
-        return self.model_copy(update={"norm": norm.settled(pretrained=pretrained)})
+        if isinstance(norm, AutoNormSpec):
+            settled["norm"] = norm.settled(pretrained=pretrained)
+        changed = any(getattr(self, key) != value for key, value in settled.items())
+        return self.model_copy(update=settled) if changed else self
 
     def trained(self, *, pretrained: bool) -> int | None:
         """How many of the last stages are trained, or None for all of them."""

@@ -24,12 +24,12 @@ class Choice:
     Attributes:
         reference: where they are.
         sha256: expected digest or its beginning, or None.
-        entry: name of the entry in the model's spec, or None for weights that the spec does not list.
+        place: keys that lead to them in the model's spec; empty for weights that the spec does not list.
     """
 
     reference: Reference
     sha256: str | None
-    entry: str | None
+    place: tuple[str, ...] = ()
 
 
 def choose(request: WeightsRequest, spec: ModelSpec) -> Choice:
@@ -39,15 +39,15 @@ def choose(request: WeightsRequest, spec: ModelSpec) -> Choice:
         WeightsError: no such name, and no reference or path either.
     """
     if isinstance(request, WeightsSpec):
-        return Choice(parse_reference(request.source), request.sha256, None)
+        return Choice(parse_reference(request.source), request.sha256)
     if not isinstance(request, str):
-        return Choice(LocalFile(Path(os.fspath(request))), None, None)
+        return Choice(LocalFile(Path(os.fspath(request))), None)
     name = _entry(request, spec)
     if name is not None:
         entry = spec.weights[name]
-        return Choice(parse_reference(entry.source), entry.sha256, name)
+        return Choice(parse_reference(entry.source), entry.sha256, ("weights", name))
     try:
-        return Choice(parse_reference(request), None, None)
+        return Choice(parse_reference(request), None)
     except WeightsError as error:
         raise WeightsError(f"{_unknown(request, spec)}; {error}") from None
 
@@ -62,12 +62,12 @@ def choose_backbone(request: WeightsRequest, spec: ModelSpec) -> Choice:
     if isinstance(request, str) and request.lower() == "default":
         if own is None:
             raise WeightsError(f"`{spec.name}` names no weights for its backbone; give a file or a reference")
-        request = own
+        return Choice(parse_reference(own.source), own.sha256, ("backbone_weights",))
     if isinstance(request, WeightsSpec):
-        return Choice(parse_reference(request.source), request.sha256, None)
+        return Choice(parse_reference(request.source), request.sha256)
     if not isinstance(request, str):
-        return Choice(LocalFile(Path(os.fspath(request))), None, None)
-    return Choice(parse_reference(request), None, None)
+        return Choice(LocalFile(Path(os.fspath(request))), None)
+    return Choice(parse_reference(request), None)
 
 
 def _entry(request: str, spec: ModelSpec) -> str | None:
