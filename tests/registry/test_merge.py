@@ -630,7 +630,10 @@ FORM = "error: an override has the form `key.key=value`; write for instance `bac
         ("backbone..width=1", f"--set:1:1: {FORM}"),
         ("", f"--set:1:1: {FORM}"),
         ("backbone.widht=1", "--set:1:1: error: unknown key `widht` in `backbone`; did you mean `width`? [REG101]"),
-        ("bacbone.width=1", "--set:1:1: error: unknown key `bacbone`; did you mean `backbone`? [REG101]"),
+        (
+            "bacbone.width=1",
+            "--set:1:1: error: unknown key `bacbone`; did you mean `backbone` or `backbone_weights`? [REG101]",
+        ),
         ("backbone.gain.x=1", "--set:1:1: error: `backbone.gain` is a single value and has no `x` [REG113]"),
         ("name.x=1", "--set:1:1: error: `name` is a single value and has no `x` [REG113]"),
         ("backbone=big_eer", "--set:1:10: error: unknown backbone `big_eer`; did you mean `big_ear`? [REG108]"),

@@ -450,7 +450,8 @@ def test_unknown_default_weights_are_found_with_the_known_ones() -> None:
 
 #: The canonical JSON of `face()`: keys sorted, no spaces, numbers of fields that are not whole with their point.
 FACE = (
-    '{"aliases":[],"backbone":{"gain":1.0,"in_channels":3,"steps":[1,2],"type":"eye","width":8},'
+    '{"accepts":[],"aliases":[],"backbone":{"freeze":"with_weights","gain":1.0,"in_channels":3,"steps":[1,2],'
+    '"trainable_stages":null,"type":"eye","width":8},"backbone_weights":null,'
     '"budget":{"macs":null,"parameters":null,"size_mb":null},"default_weights":null,'
     '"figures":{"macs":null,"parameters":null,"source":null},"head":{"num_classes":3,"stride":8,"type":"mouth"},'
     '"kind":"model","name":"face","quantization":null,"recipe":null,"references":[],"spec":1,"summary":"",'

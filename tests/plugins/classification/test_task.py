@@ -89,7 +89,7 @@ def _task(**settings: Any) -> Any:
 
 def test_results_are_the_largest_softmax_values_in_order() -> None:
     task = _task(**{"task.top_k": 2, "head.num_classes": 3, "task.categories": ["a", "b", "c"]})
-    (result,) = task.postprocess(torch.tensor([[0.0, 1.0, 3.0]]))
+    (result,) = task.postprocess(torch.tensor([[0.0, 1.0, 3.0]]), [(1, 1)])
     total = 1 + 2.718281828 + 20.085536923
     assert [(c.index, c.label) for c in result.top] == [(2, "c"), (1, "b")]
     assert [c.score for c in result.top] == pytest.approx([20.085536923 / total, 2.718281828 / total])
@@ -99,7 +99,7 @@ def test_results_are_the_largest_softmax_values_in_order() -> None:
 
 def test_fewer_classes_than_top_k_are_all_named() -> None:
     task = _task(**{"head.num_classes": 2, "task.categories": None})
-    (result,) = task.postprocess(torch.zeros(1, 2))
+    (result,) = task.postprocess(torch.zeros(1, 2), [(1, 1)])
     assert sorted(c.label for c in result.top) == ["class 0", "class 1"]
 
 
@@ -132,7 +132,7 @@ def test_a_model_of_other_channels_than_its_pre_processing_is_refused() -> None:
 @pytest.mark.parametrize("size", [(1, 1), (4000, 2), (3, 900), (640, 480)])
 def test_the_drawing_holds_picture_and_bars_whatever_the_size(size: tuple[int, int]) -> None:
     task = _task(**{"task.top_k": 3})
-    (result,) = task.postprocess(torch.eye(1, 1000) * 20)
+    (result,) = task.postprocess(torch.eye(1, 1000) * 20, [size])
     drawn = task.draw(Image.new("RGB", size, (10, 20, 30)), result)
     # three lines of 30 pixels and two margins of 12 below the picture
     scale = min(480 / size[0], 480 / size[1])

@@ -559,7 +559,7 @@ def test_frozen_batch_norm_is_batch_norm_in_eval(eps: float) -> None:
 def test_frozen_batch_norm_takes_weights_that_were_made_with_batch_norm(tmp_path: Path) -> None:
     batch = with_statistics(registry.build("mobilenet_v3_small", overrides={"backbone.width_mult": 0.35}))
     torch.save(batch.state_dict(), tmp_path / "weights.pth")
-    overrides = {"backbone.width_mult": 0.35, "backbone.norm": {"kind": "frozen_batch"}}
+    overrides = {"backbone.width_mult": 0.35, "backbone.norm": {"kind": "frozen_batch", "eps": 0.001}}
     frozen = registry.build("mobilenet_v3_small", overrides=overrides, weights=tmp_path / "weights.pth")
     image = torch.rand(1, 3, 40, 33)
     with torch.inference_mode():
