@@ -75,7 +75,7 @@ MISTAKES: dict[str, Mistake] = {
         {},
         [
             "unknown model `mobilenet_v3_smal`; did you mean "
-            "`mobilenet_v3_small` or `mobilenet_v3_small_075` or `mobilenet_v3_large`?"
+            "`mobilenet_v3_small` or `mobilenet_v3_small_075` or `lraspp_mobilenet_v3_small`?"
         ],
         load="mobilenet_v3_smal",
     ),
@@ -83,7 +83,7 @@ MISTAKES: dict[str, Mistake] = {
         {"m.yaml": heir(extends="mobilenet_v3_larg")},
         [
             "m.yaml:3:10: error: unknown model `mobilenet_v3_larg`; did you mean "
-            "`mobilenet_v3_large` or `mobilenet_v3_large_075` or `mobilenet_v3_small`? [REG108]"
+            "`mobilenet_v3_large` or `mobilenet_v3_large_075` or `fcn_mobilenet_v3_large`? [REG108]"
         ],
     ),
     "a backbone of unknown name": Mistake(
@@ -217,7 +217,7 @@ MISTAKES: dict[str, Mistake] = {
         {"m.yaml": whole(head="head: {type: mobilenet_v3_clasifier, num_classes: 2}")},
         [
             "m.yaml:5:14: error: unknown type of head `mobilenet_v3_clasifier`; "
-            "did you mean `mobilenet_v3_classifier`? [REG107]"
+            "did you mean `mobilenet_v3_classifier` or `mobilenet_v2_classifier` or `resnet_classifier`? [REG107]"
         ],
     ),
     "a number for a part": Mistake(

@@ -291,7 +291,8 @@ def test_mobilenet_v3s_classifier_keeps_its_hidden_width_on_a_resnet() -> None:
 )
 def test_detectors_stand_on_these_backbones(name: str, detector: str) -> None:
     backbone = registry.load_spec(name).backbone
-    overrides = {} if detector.startswith("ssd") else {"head.image": {"min_size": 64, "max_size": 96}}
+    small = {"head.image": {"min_size": 64, "max_size": 96}, "head.box": {"batch_size_per_image": 16}}
+    overrides = {} if detector.startswith("ssd") else small
     spec = registry.load_spec(detector, overrides=overrides).model_copy(update={"backbone": backbone})
     assert list(spec.check()) == []
     model = registry.build(spec)
