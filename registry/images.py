@@ -1,4 +1,4 @@
-"""Image files: any file becomes one right RGB picture, or an error that says what to do; paths become files.
+"""Image files: any file becomes one right RGB picture, or an error that says what to do.
 
 Pixels are taken as stored: colour profiles and gamma are not applied, as `torchvision.io.decode_image` does not either.
 The helpers raise `ImageError` without the name of the file, which `read_image` puts before it.
@@ -13,7 +13,6 @@ import re
 import struct
 import threading
 import warnings
-from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
@@ -22,10 +21,10 @@ from registry.errors import ImageError, MissingExtraError
 if TYPE_CHECKING:
     from PIL import Image, ImageFile
 
-_SUFFIX: Final = re.compile(r"\.(a?png|avif|bmp|dib|gif|jfif|jp2|jpe?g?|mpo|p[bgnp]m|tga|tiff?|webp)", re.IGNORECASE)
 # Pillow opens these too: a language of printers, by running Ghostscript; drawings; arrays of measurements; video.
 _NOT_PICTURES: Final = frozenset({"BUFR", "EPS", "FITS", "GRIB", "HDF5", "MPEG", "WMF"})
 _LARGE: Final = threading.Lock()
+_MOST_RESIZED: Final = 100_000_000
 
 
 def read_image(source: str | os.PathLike[str] | bytes | BinaryIO) -> Image.Image:
@@ -183,50 +182,17 @@ def _high_byte(image: Image.Image, layout: str, transparent: int | None) -> Imag
     return Image.merge("LA", (grey, wide.point([255 * (value != transparent) for value in range(65536)], "L")))
 
 
-def find_images(paths: Iterable[str]) -> list[Path]:
-    """The image files that paths stand for, in the given order and each once.
-
-    Args:
-        paths: files, kept whatever their suffix; folders, for the files below them that have the suffix of an image,
-            sorted; patterns with `*`, `?`, `[...]` and `**`, for such files among their matches. Hidden files and
-            folders count only where they are named, and links to folders are not followed.
+def check_resized(image: Image.Image, shorter: int) -> None:
+    """Refuses a picture so narrow that resizing its shorter side to `shorter` pixels would fill the memory.
 
     Raises:
-        ImageError: a path that does not exist or stands for no image file, or a folder that cannot be listed.
+        ImageError: the resized picture would have more than 100 million pixels.
     """
-    found: dict[str, Path] = {}
-    for given in paths:
-        if os.path.exists(given):
-            images = _below(Path(given)) if os.path.isdir(given) else [Path(given)]
-        elif set(given) & set("*?["):
-            images = _matching(Path(given))
-        else:
-            raise ImageError(f"there is no file or folder {given!r}; check the path")
-        if not images:
-            raise ImageError(f"no image file in {given!r}; name a file, or a folder or pattern that holds some")
-        for image in images:
-            found.setdefault(os.path.abspath(image), image)
-    return list(found.values())
-
-
-def _below(folder: Path) -> list[Path]:
-    def refuse(error: OSError) -> None:
-        raise ImageError(f"cannot list folder {str(error.filename)!r}: {error.strerror}; make it readable") from error
-
-    images: list[Path] = []
-    for root, folders, files in os.walk(folder, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        images += [Path(root, name) for name in files if not name.startswith(".")]
-    return sorted(image for image in images if _SUFFIX.fullmatch(image.suffix))
-
-
-def _matching(pattern: Path) -> list[Path]:
-    try:
-        matches = sorted(Path(pattern.anchor).glob(str(pattern.relative_to(pattern.anchor))))
-    except ValueError as error:  # before Python 3.13: ** beside other characters
-        raise ImageError(f"{str(pattern)!r} is not a pattern ({error}); write ** between slashes only") from error
-    images: list[Path] = []
-    for match in matches:
-        if all(part in (*pattern.parts, "..") or not part.startswith(".") for part in match.parts):
-            images += _below(match) if match.is_dir() else [match]
-    return [image for image in images if _SUFFIX.fullmatch(image.suffix)]
+    width, height = image.size
+    scale = shorter / min(width, height)
+    if width * height * scale**2 > _MOST_RESIZED:
+        would = f"{round(width * scale)}x{round(height * scale)}"
+        raise ImageError(
+            f"a picture of {width}x{height} pixels cannot be resized to a shorter side of {shorter}: it would have {would}; "
+            "crop it first"
+        )

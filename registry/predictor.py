@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import RegistryError
+from registry.errors import ImageError, RegistryError
 from registry.images import read_image
 from registry.registry import Registry
 from registry.specs import ModelSpec
@@ -55,18 +55,30 @@ class Predictor:
         """The picture as it was read (RGB, upright), and the task's result for it.
 
         Raises:
-            ImageError: the picture cannot be read.
+            ImageError: the picture cannot be read, or is of a shape that task or model refuse or fail on.
             RegistryError: the model takes another number of channels than the task's pre-processing yields.
         """
         import torch
 
         image = read_image(source)
-        tensor = self.task.preprocess(image)
-        self._check_channels(tensor)
         device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
-        with torch.inference_mode():
-            output = self.model(self.task.collate([tensor.to(device)]))
-        return image, self.task.postprocess(output, [(image.height, image.width)])[0]
+        name = f"<{len(source)} bytes>" if isinstance(source, bytes) else repr(os.fspath(source))
+        try:
+            tensor = self.task.preprocess(image)
+        except RegistryError as problem:
+            raise ImageError(f"{name}: {problem}") from problem
+        self._check_channels(tensor)
+        try:
+            with torch.inference_mode():
+                output = self.model(self.task.collate([tensor.to(device)]))
+            return image, self.task.postprocess(output, [(image.height, image.width)])[0]
+        except RegistryError as problem:
+            raise ImageError(f"{name}: {problem}") from problem
+        except Exception as error:  # torch refuses sizes, and memory for them, with errors of any type
+            text = str(error).partition("\n")[0] or "no reason given"
+            raise ImageError(
+                f"`{self.spec.name}` fails on {name} of {image.width}x{image.height} pixels: {type(error).__name__}: {text}"
+            ) from error
 
     def _check_channels(self, tensor: torch.Tensor) -> None:
         wanted = self.spec.backbone.in_channels

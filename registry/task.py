@@ -88,5 +88,9 @@ class Task(ABC, Generic[S, R]):
 
         Args:
             image_id: number of the picture in its data set.
+
+        Raises:
+            RegistryError: the task has no format of that name.
         """
-        raise NotImplementedError
+        known = ", ".join(("text", "json", *self.formats))
+        raise RegistryError(f"the task `{self.spec.type}` writes no `{name}`; it writes {known}")

@@ -7,6 +7,7 @@ from PIL import Image
 from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
+from registry.images import check_resized
 from registry_classification.specs import PreprocessingSpec
 
 
@@ -19,6 +20,7 @@ def preprocess(spec: PreprocessingSpec, image: Image.Image) -> torch.Tensor:
         image = image.convert("L")
     picture: Image.Image | torch.Tensor = image if spec.antialias else F.pil_to_tensor(image)
     if spec.resize is not None:
+        check_resized(image, spec.resize)
         mode = InterpolationMode(spec.interpolation)
         picture = F.resize(picture, [spec.resize], interpolation=mode, antialias=spec.antialias)
     if spec.crop is not None:

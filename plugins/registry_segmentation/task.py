@@ -14,6 +14,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as T
 
 from registry.errors import MissingExtraError, RegistryError
+from registry.images import check_resized
 from registry.specs import HeadSpec
 from registry.task import Task
 from registry_segmentation.checks import check_masks
@@ -168,6 +169,7 @@ def preprocess(spec: PreprocessingSpec, image: Image.Image) -> torch.Tensor:
         image = image.convert("L")
     picture: Image.Image | torch.Tensor = image if spec.antialias else T.pil_to_tensor(image)
     if spec.resize is not None:
+        check_resized(image, spec.resize)
         mode = InterpolationMode(spec.interpolation)
         picture = T.resize(picture, [spec.resize], interpolation=mode, antialias=spec.antialias)
     tensor = picture if isinstance(picture, torch.Tensor) else T.pil_to_tensor(picture)

@@ -16,6 +16,7 @@ class Summary:
     Attributes:
         task: type of its task; empty if the document cannot be resolved.
         parameters, macs: published figures, or None.
+        weights: names of its published weights.
         metric: name and value of the first metric of its default weights, or of its first ones; None without.
         distribution: who ships it.
         problem: why the document cannot be resolved, or None.
@@ -27,6 +28,7 @@ class Summary:
     aliases: tuple[str, ...]
     parameters: int | None
     macs: float | None
+    weights: tuple[str, ...]
     metric: tuple[str, float] | None
     distribution: str
     file: str
@@ -42,6 +44,7 @@ def summarize(document: Document, root: Mapping | None, problem: str | None = No
         aliases=document.names[1:],
         parameters=_number(_at(root, "figures", "parameters"), int),
         macs=_number(_at(root, "figures", "macs"), float),
+        weights=tuple(_weights(root)),
         metric=_metric(root),
         distribution=document.origin.distribution if document.origin else "",
         file=document.file,
@@ -55,11 +58,14 @@ def _at(node: Node | None, *path: str) -> Any:
     return node.value if isinstance(node, Scalar) else None
 
 
+def _weights(root: Mapping | None) -> dict[str, Node]:
+    found = root.get("weights") if root is not None else None
+    return {name: entry.node for name, entry in found.entries.items()} if isinstance(found, Mapping) else {}
+
+
 def _metric(root: Mapping | None) -> tuple[str, float] | None:
-    weights = root.get("weights") if root is not None else None
-    if not isinstance(weights, Mapping) or not weights.entries:
-        return None
-    chosen = weights.get(str(_at(root, "default_weights"))) or next(iter(weights.entries.values())).node
+    weights = _weights(root)
+    chosen = weights.get(str(_at(root, "default_weights")), next(iter(weights.values()), None))
     metrics = chosen.get("metrics") if isinstance(chosen, Mapping) else None
     for name in metrics.entries if isinstance(metrics, Mapping) else ():
         value = _number(_at(metrics, name), float)

@@ -39,7 +39,7 @@ def command(document: str, kind: str, assignments: tuple[str, ...], output_forma
         if depending:
             click.echo("\ndepending on weights")
         for key, text in depending:
-            click.echo(f"  {key}: {text}")
+            click.echo(f"  {key}  {text}")
     if explanation.features:
         click.echo("\nfeature maps")
         rows = [[f.name, str(f.channels), str(f.stride), f.module] for f in explanation.features]

@@ -24,9 +24,12 @@ def image_ids(files: Sequence[Path], annotations: str | None) -> dict[Path, int]
         known = _listed(Path(annotations))
         missing = [file for file in files if file.name not in known]
         if missing:
-            raise RegistryError(
-                f"{annotations} lists no image `{missing[0].name}`, and {len(missing) - 1} others neither"
-            )
+            others = f", and {len(missing) - 1} others neither" if len(missing) > 1 else ""
+            raise RegistryError(f"{annotations} lists no image `{missing[0].name}`{others}")
+        named: dict[str, Path] = {}
+        for file in files:
+            if named.setdefault(file.name, file) != file:
+                raise RegistryError(f"{named[file.name]} and {file} are one image to {annotations}; predict them apart")
         return {file: known[file.name] for file in files}
     numbers = [int(file.stem) for file in files if file.stem.isascii() and file.stem.isdecimal()]
     if len(set(numbers)) == len(files):

@@ -15,10 +15,10 @@ from registry.cli import options, output
 @click.option("--task", metavar="TASK", help="Only models of this task.")
 @click.option(
     "--sort",
-    type=click.Choice(["name", "task", "params", "macs", "metric"]),
+    type=click.Choice(["name", "task", "params", "macs", "accuracy", "metric"]),
     default="name",
     show_default=True,
-    help="Order.",
+    help="Order; `accuracy`, or `metric`, puts the best first, apart for each metric.",
 )
 @options.output_format
 def command(pattern: str, task: str | None, sort: str, output_format: str) -> None:
@@ -36,20 +36,20 @@ def command(pattern: str, task: str | None, sort: str, output_format: str) -> No
         [s.name, s.task or "?", output.count(s.parameters), output.count(s.macs), _shown(s), s.problem or s.summary]
         for s in summaries
     ]
-    click.echo(output.table(rows, header=["NAME", "TASK", "PARAMS", "MACS", "PUBLISHED", "SUMMARY"], right=[2, 3]))
+    click.echo(output.table(rows, header=["NAME", "TASK", "PARAMS", "MACS", "METRIC", "SUMMARY"], right=[2, 3]))
 
 
 def _shown(summary: Summary) -> str:
-    return "-" if summary.metric is None else f"{summary.metric[0]} {summary.metric[1]:g}"
+    return "" if summary.metric is None else f"{summary.metric[0]} {summary.metric[1]:g}"
 
 
 def _order(sort: str):  # type: ignore[no-untyped-def]
-    key = {"name": "name", "task": "task", "params": "parameters", "macs": "macs", "metric": "metric"}[sort]
+    key = {"params": "parameters", "accuracy": "metric"}.get(sort, sort)
 
     def order(summary: Summary) -> tuple[bool, object, str]:
         value = getattr(summary, key)
-        if key == "metric":  # metrics of one name together, the best first
-            return value is None, (value[0], -value[1]) if value else "", summary.name
+        if key == "metric":  # values of different metrics cannot be compared
+            return value is None, (value[0], -value[1]) if value else (), summary.name
         return value is None, value or 0 if key in ("parameters", "macs") else value, summary.name
 
     return order

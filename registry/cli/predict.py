@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import json
+import os
 import sys
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,7 +15,8 @@ import click
 
 from registry.cli import options, output
 from registry.cli.image_ids import image_ids
-from registry.errors import ImageError, RegistryError
+from registry.diagnostics import SpecError
+from registry.errors import ImageError, RegistryError, RegistryWarning
 from registry.files import write_atomically
 
 if TYPE_CHECKING:
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
 
     from registry.assemble import InputRule
     from registry.predictor import Predictor
+    from registry.registry import Registry
+    from registry.specs import ModelSpec
 
 
 @click.command("predict")
@@ -29,7 +35,7 @@ if TYPE_CHECKING:
 @click.option("--score", type=click.FloatRange(0, 1), help="Least score of an answer that is shown.")
 @click.option("--top", type=click.IntRange(1, 1000), help="Most answers to name for each image.")
 @click.option("--size", type=click.IntRange(1, 8192), help="Side in pixels to which images are resized.")
-@click.option("--output", "folder", metavar="DIR", help="Write each image with its answers as a PNG into this folder.")
+@click.option("--output", "folder", metavar="DIR", help="Write pictures of each image's answers into this folder.")
 @click.option(
     "--format",
     "output_format",
@@ -62,113 +68,141 @@ def command(
 ) -> None:
     """Run MODEL, a name, a path or a checkpoint, on IMAGES: files, folders or quoted patterns.
 
-    An image that cannot be read is reported, the others are done, and the exit code is 1.
+    An image that cannot be read is reported on the error output, the others are done, and the exit code is 1.
     """
     from registry import default_registry
-    from registry.images import find_images
+    from registry.image_files import find_images
     from registry.predictor import Predictor
 
     files = find_images(images)
     registry = default_registry()
-    settings: list[dict[str, Any]] = []
-    asked = {"score": score, "top": top, "size": size}
-    if any(value is not None for value in asked.values()):
-        spec = registry.load_spec(
-            model, overrides=list(assignments), num_classes=num_classes, in_channels=in_channels, weights=weights
-        )
-        for option, value in asked.items():
-            followed = spec.settings_for(option, value) if value is not None else {}
-            if value is not None and not followed:
-                raise click.UsageError(f"`--{option}` means nothing to `{spec.name}`, whose task is `{spec.task.type}`")
-            settings.append(followed)
-    predictor = Predictor.load(
-        registry,
-        model,
-        weights=weights,
-        sha256=sha256,
-        overrides=[*assignments, *(f"{key}={value}" for part in settings for key, value in part.items())],
-        num_classes=num_classes,
-        in_channels=in_channels,
-        adapt_input=adapt_input,
-        device=device,
-    )
-    known = ("text", "json", *predictor.task.formats)
+    given: dict[str, Any] = {"weights": weights, "num_classes": num_classes, "in_channels": in_channels}
+    asked = {key: value for key, value in (("score", score), ("top", top), ("size", size)) if value is not None}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RegistryWarning)  # loading the model tells them
+        spec = registry.load_spec(model, overrides=assignments, **given)
+        settings = [*assignments, *_followed(registry, model, spec, assignments, asked, given)]
+    task = registry.task(spec)
+    known = ("text", "json", *task.formats)
     if output_format not in known:
         raise click.BadParameter(f"`{output_format}` is none of {', '.join(known)}", param_hint="--format")
-    ids = image_ids(files, annotations) if output_format in predictor.task.formats or annotations else {}
-    results, failures = _run(predictor, files, folder, output_format, ids)
+    if annotations is not None and output_format in ("text", "json"):
+        raise click.UsageError(f"`--annotations` numbers images, which `{output_format}` does not")
+    ids = image_ids(files, annotations) if output_format in task.formats else {}
+    predictor = Predictor.load(
+        registry, model, sha256=sha256, overrides=settings, adapt_input=adapt_input, device=device, **given
+    )
+    results, failures, pictures = _run(predictor, files, folder, output_format, ids)
     if output_format == "json":
         output.echo_json({"model": predictor.spec.name, "results": results, "failures": failures})
-    elif output_format in predictor.task.formats:
+    elif output_format != "text":
         output.echo_json(results)
-    elif folder is not None and results:
-        click.echo(f"{len(results)} pictures in {folder}")
+    elif pictures:
+        click.echo(f"{pictures} picture{'s' if pictures > 1 else ''} in {folder}")
     if failures:
         sys.exit(1)
 
 
+def _followed(
+    registry: Registry,
+    model: str,
+    spec: ModelSpec,
+    assignments: tuple[str, ...],
+    asked: dict[str, Any],
+    given: dict[str, Any],
+) -> list[str]:
+    """Assignments by which the model's task and head follow the options of prediction.
+
+    Raises:
+        click.UsageError: neither part follows one of them, or the part does not take its value.
+    """
+    found: list[str] = []
+    for option, value in asked.items():
+        followed = spec.settings_for(option, value)
+        if not followed:
+            raise click.UsageError(f"`--{option}` means nothing to the task `{spec.task.type}`")
+        found += [f"{key}={json.dumps(setting)}" for key, setting in followed.items()]
+        try:
+            registry.load_spec(model, overrides=[*assignments, *found], **given)
+        except SpecError as error:
+            reason = "; ".join(diagnostic.message for diagnostic in error.diagnostics)
+            raise click.BadParameter(f"{value} is refused: {reason}", param_hint=f"--{option}") from None
+    return found
+
+
 def _run(
     predictor: Predictor, files: list[Path], folder: str | None, output_format: str, ids: dict[Path, int]
-) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Results of the images that could be read, and failures of the others, which are told as they come."""
-    names, task = _picture_names(files), predictor.task
+) -> tuple[list[dict[str, Any]], list[dict[str, str]], int]:
+    """Results of the images that could be read, failures of the others, which are told as they come, and how many pictures."""
+    task = predictor.task
+    taken = {os.path.abspath(file).casefold() for file in files}  # no picture takes the place of an image
     results: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
-    for file in _with_progress(files):
+    count = 0
+    for file in _with_progress(files, own_output=output_format == "text"):
         try:
             image, result = predictor.predict(file)
         except ImageError as error:
             failures.append({"file": str(file), "error": str(error)})
             click.echo(f"error: {error}", err=True)
             continue
-        entry: dict[str, Any] = {"file": str(file), **task.as_data(result)}
+        written: list[str] = []
         if folder is not None:
-            for ending, picture in task.pictures(image, result).items():
-                written = str(_write_picture(picture, Path(folder), f"{names[file]}{ending}"))
-                entry.setdefault("picture", written)
-                entry.setdefault("pictures", []).append(written)
-        if output_format in task.formats:
-            results += task.as_format(output_format, result, ids[file])
-            continue
-        results.append(entry)
+            pictures = task.pictures(image, result)
+            names = _free_names(Path(folder), file.name, list(pictures), taken)
+            written = [
+                str(_write_picture(picture, path)) for picture, path in zip(pictures.values(), names, strict=True)
+            ]
+            count += len(written)
         if output_format == "text":
             click.echo(f"{file}\n{_indented(task.as_text(result))}")
-    return results, failures
+        elif output_format == "json":
+            kept = {"picture": written[0], "pictures": written} if written else {}
+            results.append({"file": str(file), **task.as_data(result), **kept})
+        else:
+            results += task.as_format(output_format, result, ids[file])
+    return results, failures, count
 
 
-def _with_progress(files: list[Path]) -> Iterator[Path]:
-    """The files, with a progress bar where a person watches the error output and results go elsewhere."""
-    if len(files) < 2 or not sys.stderr.isatty() or sys.stdout.isatty():
+def _with_progress(files: list[Path], *, own_output: bool) -> Iterator[Path]:
+    """The files, with a progress bar where a person watches the error output and no results come in between.
+
+    Args:
+        own_output: results are printed as they come, not at the end.
+    """
+    if len(files) < 2 or not sys.stderr.isatty() or (own_output and sys.stdout.isatty()):
         yield from files
         return
     from rich.console import Console
-    from rich.progress import track
+    from rich.progress import Progress
 
-    yield from track(files, description="predicting", console=Console(stderr=True))
-
-
-def _picture_names(files: list[Path]) -> dict[Path, str]:
-    """A name in the output folder for each file; files of one name in several folders get a number."""
-    names: dict[Path, str] = {}
-    taken: set[str] = set()
-    for file in files:
-        name, number = file.name, 2
-        while name in taken:
-            name, number = f"{file.name}-{number}", number + 1
-        taken.add(name)
-        names[file] = name
-    return names
+    # results must reach the output, not the bar's console
+    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as progress:
+        yield from progress.track(files, description="predicting")
 
 
-def _write_picture(picture: Image.Image, folder: Path, name: str) -> Path:
+def _free_names(folder: Path, name: str, endings: list[str], taken: set[str]) -> list[Path]:
+    """A path for each ending; where an earlier file had the name, all get the same number."""
+    number = 1
+    while True:
+        stem = name if number == 1 else f"{name}-{number}"
+        paths = [folder / f"{stem}{ending}" for ending in endings]
+        keys = {os.path.abspath(path).casefold() for path in paths}  # some file systems ignore letter case
+        if not keys & taken:
+            taken |= keys
+            return paths
+        number += 1
+
+
+def _write_picture(picture: Image.Image, path: Path) -> Path:
     buffer = io.BytesIO()
     picture.save(buffer, format="PNG")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / name, buffer.getvalue())
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, buffer.getvalue())
     except OSError as error:
-        raise RegistryError(f"{folder / name} cannot be written: {error.strerror or error}") from error
-    return folder / name
+        raise RegistryError(f"{path} cannot be written: {error.strerror or error}") from error
+    return path
 
 
 def _indented(text: str) -> str:

@@ -13,13 +13,21 @@ def depending_on_weights(backbone: BackboneSpec) -> Iterator[tuple[str, str]]:
     for key in type(backbone).model_fields:
         before, after = getattr(without, key), getattr(loaded, key)
         if before != after and key != "trainable_stages":
-            yield key, f"{_shown(before)} without weights; {_shown(after)} with weights"
+            own = getattr(getattr(backbone, key), "kind", None)
+            told = f"{_shown(before)} without weights, {_shown(after)} with"
+            yield f"backbone.{key}", f"{own}: {told}" if own else told
     if backbone.trainable_stages is not None:
         when = "with weights, else all" if backbone.freeze == "with_weights" else "always"
         stages = len(backbone.feature_maps())
-        yield "trained", f"the last {backbone.trainable_stages} of {stages} stages {when}"
+        yield "trainable stages", f"the last {backbone.trainable_stages} of {stages} stages {when}"
 
 
 def _shown(value: object) -> str:
+    """`batch (eps 1e-05, momentum 0.1)` for a spec that has a kind."""
     dump = getattr(value, "model_dump", None)
-    return str(value) if dump is None else " ".join(str(item) for pair in dump().items() for item in pair)
+    if dump is None:
+        return str(value)
+    items = dump()
+    kind = items.pop("kind", None)
+    told = ", ".join(f"{key} {item}" for key, item in items.items())
+    return told if kind is None else f"{kind} ({told})"

@@ -11,9 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
+from torchvision.models import mobilenet_v3_small
+from torchvision.ops import FrozenBatchNorm2d
 
 import registry
+from registry.cli.group import cli
 
 TORCH_FREE = (
     ["--help"],
@@ -60,6 +64,18 @@ def test_list_sorts_and_filters() -> None:
     ]
 
 
+def test_list_shows_the_first_metric_of_the_default_weights() -> None:
+    lines = run("list", "mobilenet_v3_large*", "--sort", "accuracy").stdout.decode().splitlines()
+    assert [line.split("  ")[0] for line in lines] == ["NAME", "mobilenet_v3_large", "mobilenet_v3_large_075"]
+    column = lines[0].index("METRIC")
+    assert [line[column : column + 12].strip() for line in lines] == ["METRIC", "acc@1 75.274", ""]
+    models = json.loads(run("list", "mobilenet_v3_large*", "--format", "json").stdout)
+    assert [(m["weights"], m["metric"]) for m in models] == [
+        (["IMAGENET1K_V1", "IMAGENET1K_V2"], ["acc@1", 75.274]),
+        ([], None),
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -67,7 +83,7 @@ def test_list_sorts_and_filters() -> None:
             ["show", "mobilenet_v3_lage"],
             2,
             "error: unknown model `mobilenet_v3_lage`; did you mean `mobilenet_v3_large` or `mobilenet_v3_large_075` "
-            "or `mobilenet_v3_small`?\n",
+            "or `fcn_mobilenet_v3_large`?\n",
         ),
         (
             ["list", "--task", "clasification"],
@@ -137,6 +153,72 @@ def test_explain_names_the_file_and_line_of_each_value(tmp_path: Path) -> None:
     assert origins["backbone.blocks.0"].endswith("registry_mobilenet/catalog/backbones.yaml:9")
 
 
+SHOWN = """\
+name: mine
+kind: model
+extends: mobilenet_v3_small
+summary: null
+aliases: null
+backbone: {norm: auto, trainable_stages: 2}
+head: {num_classes: 7}
+task: {categories: [a, b, c, d, e, f, g]}
+weights: null
+default_weights: null
+figures: null
+references: null
+backbone_weights: {source: ./small.pth, sha256: 047dcff4}
+"""
+
+
+def test_show_describes_a_model_from_its_parts_to_its_weights(tmp_path: Path) -> None:
+    (tmp_path / "m.yaml").write_text(SHOWN, encoding="utf-8")
+    sections = run("show", "m.yaml", cwd=tmp_path).stdout.decode().split("\n\n")
+    facts = sections[0].splitlines()
+    assert facts[:6] == [
+        "mine",
+        "  task              classification",
+        "  backbone          mobilenet_v3, 3 input channels",
+        "  head              mobilenet_v3_classifier, 7 classes",
+        "  categories        7: a, b, c, d, e, …",
+        facts[5],
+    ]
+    assert [line for line in facts if "eps 1e-05" in line and "momentum 0.1" in line and "frozen_batch" in line]
+    assert [line for line in facts if line.endswith("  the last 2 of 6 stages with weights, else all")]
+    assert sections[2:] == [
+        "maps inside blocks\n"
+        "  LEVEL         CHANNELS  STRIDE  MODULE\n"
+        "  c2_expansion        72       4  features.2.block.0\n"
+        "  c3_expansion        96       8  features.4.block.0\n"
+        "  c4_expansion       288      16  features.9.block.0",
+        "backbone weights\n  ./small.pth  sha256 047dcff4\n",
+    ]
+    data = json.loads(run("show", "m.yaml", "--format", "json", cwd=tmp_path).stdout)
+    assert data["category_names"] == ["a", "b", "c", "d", "e", "f", "g"]
+    assert [(m["name"], m["channels"], m["stride"]) for m in data["inner_maps"]] == [
+        ("c2_expansion", 72, 4),
+        ("c3_expansion", 96, 8),
+        ("c4_expansion", 288, 16),
+    ]
+    assert data["notes"] == []
+
+
+def test_show_notes_the_warnings_that_the_author_accepts() -> None:
+    sections = run("show", "fasterrcnn_mnv3_large_fpn").stdout.decode().split("\n\n")
+    assert [section for section in sections if section.startswith("notes")] == [
+        "notes\n  levels `c4` and `c5` both have stride 32, so boxes are pooled from one level fewer; "
+        "the others serve proposals and the way down only [REG207]"
+    ]
+
+
+def test_explain_tells_what_depends_on_weights() -> None:
+    text = run("explain", "fasterrcnn_mnv3_large_fpn").stdout.decode()
+    section = text.partition("\ndepending on weights\n")[2].partition("\n\n")[0].splitlines()
+    assert len(section) == 2
+    assert all(word in section[0] for word in ("norm  ", "batch", "eps 1e-05", "momentum 0.1", "frozen_batch"))
+    assert section[1].endswith("  the last 3 of 6 stages with weights, else all")
+    assert "depending on weights" not in run("explain", "mobilenet_v3_small").stdout.decode()
+
+
 def test_build_reports_what_torchvision_has() -> None:
     result = run("build", "mobilenet_v3_small", "--check", "--format", "json")
     report = json.loads(result.stdout)
@@ -153,6 +235,35 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     settings = {"backbone.width_mult": 0.35, "task.categories": ["ant", "bee", "cat"], "task.preprocessing.crop": 64}
     built = registry.build("mobilenet_v3_small", overrides=settings, num_classes=3)
     return registry.save(built, tmp_path_factory.mktemp("run") / "tiny.safetensors")
+
+
+def test_build_counts_the_module_that_it_built(checkpoint: Path) -> None:
+    """With weights an automatic norm has no parameters, and stages are frozen."""
+    settings = ("backbone.width_mult=0.35", "backbone.norm=auto", "backbone.trainable_stages=1")
+    assigned = [word for setting in settings for word in ("--set", setting)]
+    found = run(
+        "build", "mobilenet_v3_small", *assigned, "--num-classes", "3", "--backbone-weights", checkpoint, "--size", "64"
+    ).stdout.decode()
+    same = mobilenet_v3_small(width_mult=0.35, num_classes=3, norm_layer=FrozenBatchNorm2d)
+    total, frozen = (sum(p.numel() for p in module.parameters()) for module in (same, same.features[:12]))
+    assert found.splitlines()[1] == f"  parameters     {total:,} ({frozen:,} frozen)"
+    size = 4 * (total + sum(b.numel() for b in same.buffers())) / 1e6
+    assert found.splitlines()[2] == f"  size           {size:.2f} MB"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"),
+    [
+        (["mobilenet_v3_small", "--set", "task.preprocessing.crop=64"], [64, 64]),  # the task resizes
+        (["ssdlite320_mnv3_large"], [320, 320]),  # the head resizes
+        (["mobilenet_v3_small", "--set", "task.preprocessing.crop=null"], [224, 224]),
+        (["mobilenet_v3_small", "--size", "48"], [48, 48]),
+    ],
+)
+def test_build_measures_at_the_models_own_size(arguments: list[str], size: list[int]) -> None:
+    done = CliRunner().invoke(cli, ["build", *arguments, "--device", "meta", "--format", "json"])
+    assert done.exception is None
+    assert json.loads(done.stdout)["image_size"] == size
 
 
 def test_predict_does_the_good_images_reports_the_bad_one_and_writes_pictures(checkpoint: Path, tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ import pytest
 from PIL import Image, PngImagePlugin, TiffImagePlugin, features
 
 from registry.errors import ImageError, MissingExtraError
-from registry.images import find_images, read_image
+from registry.image_files import find_images
+from registry.images import read_image
 
 pytestmark = pytest.mark.filterwarnings("ignore:The image decoding and encoding:DeprecationWarning")
 

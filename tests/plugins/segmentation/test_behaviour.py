@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from torch.nn import functional as F
 
 import registry
@@ -172,3 +173,12 @@ def test_losses_are_cross_entropy_and_the_auxiliary_one_counts_its_weight() -> N
     assert list(found) == ["out", "aux"]
     assert torch.equal(found["out"], F.cross_entropy(logits["out"], targets, ignore_index=255))
     assert torch.equal(found["aux"], 0.25 * F.cross_entropy(logits["aux"], targets, ignore_index=255))
+
+
+def test_a_picture_too_narrow_to_resize_is_refused() -> None:
+    task = registry.default_registry().task(registry.load_spec("lraspp_mnv3_small"))
+    with pytest.raises(registry.ImageError) as caught:
+        task.preprocess(Image.new("RGB", (4000, 2)))
+    assert str(caught.value) == (
+        "a picture of 4000x2 pixels cannot be resized to a shorter side of 520: it would have 1040000x520; crop it first"
+    )

@@ -1,0 +1,436 @@
+"""`registry predict` with a task of the test's own: options, result formats, image ids, pictures, and files that fail."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import warnings
+from collections import OrderedDict
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Literal
+
+import pytest
+import torch
+from PIL import Image
+from pydantic import Field
+from torch import nn
+
+import registry
+from registry.cli import main
+from registry.predictor import Predictor
+from registry.registry import Registry
+from registry.specs import BackboneSpec, FeatureMap, Finding, HeadSpec, TaskSpec
+from registry.task import Task
+
+# ---- a task that tells how strong each colour is ---------------------------------------------------------------------
+
+
+class TintBackboneSpec(BackboneSpec):
+    type: Literal["tint_backbone"] = "tint_backbone"
+
+    def feature_maps(self) -> tuple[FeatureMap, ...]:
+        return (FeatureMap(name="c0", module="mix", channels=3, stride=1),)
+
+
+class TintHeadSpec(HeadSpec):
+    type: Literal["tint_head"] = "tint_head"
+    task: ClassVar[str] = "tint"
+    floor: Annotated[float, Field(ge=0, le=1, description="Weaker colours count as absent.")] = 0.0
+
+    def settings_for(self, option: str, value: Any) -> dict[str, Any]:
+        return {"floor": value} if option == "score" else {}
+
+
+class TintSpec(TaskSpec):
+    type: Literal["tint"] = "tint"
+    most: Annotated[int, Field(ge=1, description="How many colours a result names.")] = 3
+    side: Annotated[int | None, Field(ge=1, le=4096, description="Side in pixels; null: keep.")] = None
+
+    def settings_for(self, option: str, value: Any) -> dict[str, Any]:
+        return {"top": {"most": value}, "size": {"side": value}}.get(option, {})
+
+
+class PlainSpec(TaskSpec):
+    type: Literal["tint"] = "tint"
+
+
+def build_backbone(spec: TintBackboneSpec) -> nn.Module:
+    return nn.Sequential(OrderedDict(mix=nn.Conv2d(3, 3, 1, bias=False)))
+
+
+class Tints(nn.Module):
+    def __init__(self, backbone: nn.Module, floor: float) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.floor = floor
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        if images.shape[-2] > 50:
+            raise RuntimeError("too tall\nand more that nobody reads")
+        means: torch.Tensor = self.backbone(images).mean((2, 3))
+        return means * (means >= self.floor)
+
+
+def build_head(spec: TintHeadSpec, backbone: nn.Module, model_spec: Any) -> nn.Module:
+    return Tints(backbone, spec.floor)
+
+
+class TintTask(Task[TintSpec, list[tuple[int, float]]]):
+    formats: ClassVar[tuple[str, ...]] = ("rows",)
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        if self.spec.side is not None:
+            image = image.resize((self.spec.side, self.spec.side))
+        values = torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8)
+        return values.reshape(image.height, image.width, 3).permute(2, 0, 1) / 255
+
+    def collate(self, inputs: list[torch.Tensor]) -> torch.Tensor:
+        return torch.stack(inputs)
+
+    def postprocess(self, output: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[list[tuple[int, float]]]:
+        rows = [sorted(enumerate(row), key=lambda item: -item[1]) for row in output.tolist()]
+        return [[(index, value) for index, value in row if value > 0][: self.spec.most] for row in rows]
+
+    def as_data(self, result: list[tuple[int, float]]) -> dict[str, Any]:
+        return {"tints": {self.label(index): round(value, 4) for index, value in result}}
+
+    def as_text(self, result: list[tuple[int, float]]) -> str:
+        return "\n".join(f"{self.label(index)} {value:.2f}" for index, value in result)
+
+    def draw(self, image: Image.Image, result: list[tuple[int, float]]) -> Image.Image:
+        return image
+
+    def pictures(self, image: Image.Image, result: list[tuple[int, float]]) -> dict[str, Image.Image]:
+        return {".png": self.draw(image, result), ".mask.png": image.convert("L")}
+
+    def as_format(self, name: str, result: list[tuple[int, float]], image_id: int) -> list[dict[str, Any]]:
+        return [{"image_id": image_id, "tint": index, "value": round(value, 4)} for index, value in result]
+
+
+class TintPlugin:
+    """The parts of this file; a task spec may be given that follows no option."""
+
+    def __init__(self, task_spec: str = "TintSpec") -> None:
+        self.task_spec = task_spec
+
+    @registry.hookimpl
+    def registry_parts(self, register: Any) -> None:
+        register.backbone("tint_backbone", spec=f"{__name__}:TintBackboneSpec", target=f"{__name__}:build_backbone")
+        register.head("tint_head", spec=f"{__name__}:TintHeadSpec", target=f"{__name__}:build_head")
+        register.task("tint", spec=f"{__name__}:{self.task_spec}", target=f"{__name__}:TintTask")
+
+
+DOCUMENT = """\
+kind: model
+name: tints
+task: {type: tint, categories: [red, green, blue]}
+backbone: {type: tint_backbone}
+head: {type: tint_head, num_classes: 3}
+"""
+#: Red 255 / 255 = 1, green 51 / 255 = 0.2, blue 102 / 255 = 0.4.
+COLOUR = (255, 51, 102)
+
+
+class Bench:
+    """A folder with a model `m.yaml`, its weights `w.pth`, which leave colours as they are, and the command line in it."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self.capsys, self.monkeypatch = folder, capsys, monkeypatch
+        monkeypatch.chdir(folder)
+        Path("m.yaml").write_text(DOCUMENT, encoding="utf-8")
+        torch.save({"backbone.mix.weight": torch.eye(3).reshape(3, 3, 1, 1)}, "w.pth")
+        self.use(TintPlugin())
+
+    def use(self, plugin: TintPlugin) -> None:
+        own = Registry(plugins=[plugin])
+        self.monkeypatch.setattr(registry, "default_registry", lambda: own)
+
+    def image(self, name: str, size: tuple[int, int] = (4, 4), colour: tuple[int, int, int] = COLOUR) -> str:
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, colour).save(name, format="PNG")
+        return name
+
+    def run(self, *arguments: str) -> tuple[int, str, str]:
+        """Exit code, output and error output."""
+        self.monkeypatch.setattr(sys, "argv", ["registry", *arguments])
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as done:
+            main()
+        captured = self.capsys.readouterr()
+        assert isinstance(done.value.code, int)
+        return done.value.code, captured.out, captured.err
+
+    def predict(self, *arguments: str) -> tuple[int, str, str]:
+        return self.run("predict", "m.yaml", "--weights", "w.pth", *arguments)
+
+    def results(self, *arguments: str) -> list[dict[str, Any]]:
+        code, out, err = self.predict("--format", "json", *arguments)
+        assert (code, err) == (0, "")
+        found: list[dict[str, Any]] = json.loads(out)["results"]
+        return found
+
+
+@pytest.fixture
+def bench(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(tmp_path, capsys, monkeypatch)
+
+
+# ---- options ---------------------------------------------------------------------------------------------------------
+
+
+def test_text_is_what_the_task_says_of_each_file(bench: Bench) -> None:
+    bench.image("b.png"), bench.image("a.png", colour=(0, 0, 255))
+    assert bench.predict("b.png", "a.png") == (
+        0,
+        "b.png\n  red 1.00\n  blue 0.40\n  green 0.20\na.png\n  blue 1.00\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "tints"),
+    [
+        ([], {"red": 1.0, "blue": 0.4, "green": 0.2}),
+        (["--score", "0.3"], {"red": 1.0, "blue": 0.4}),  # the head follows
+        (["--score", "1e-05"], {"red": 1.0, "blue": 0.4, "green": 0.2}),
+        (["--top", "1"], {"red": 1.0}),  # the task follows
+        (["--top", "3", "--score", "0.5"], {"red": 1.0}),
+        (["--set", "task.most=2"], {"red": 1.0, "blue": 0.4}),
+        (["--set", "task.most=2", "--top", "3"], {"red": 1.0, "blue": 0.4, "green": 0.2}),
+    ],
+)
+def test_options_are_settings_of_the_part_that_follows_them(
+    options: list[str], tints: dict[str, float], bench: Bench
+) -> None:
+    bench.image("x.png")
+    assert bench.results("x.png", *options) == [{"file": "x.png", "tints": tints}]
+
+
+def test_the_size_reaches_the_model(bench: Bench) -> None:
+    bench.image("tall.png", (4, 60))
+    code, _, err = bench.predict("tall.png", "--size", "51")
+    assert (code, "RuntimeError: too tall" in err) == (1, True)
+    assert bench.results("tall.png", "--size", "50")[0]["tints"] == {"red": 1.0, "blue": 0.4, "green": 0.2}
+
+
+@pytest.mark.parametrize(("option", "value"), [("top", "2"), ("size", "8")])
+def test_an_option_that_no_part_follows_is_refused(option: str, value: str, bench: Bench) -> None:
+    bench.use(TintPlugin("PlainSpec"))
+    bench.image("x.png")
+    code, out, err = bench.predict("x.png", f"--{option}", value)
+    assert (code, out) == (2, "")
+    assert err.endswith(f"Error: `--{option}` means nothing to the task `tint`\n")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--score", "1.5"], "Invalid value for '--score': 1.5 is not in the range 0<=x<=1."),
+        (["--score", "-0.1"], "Invalid value for '--score': -0.1 is not in the range 0<=x<=1."),
+        (["--top", "0"], "Invalid value for '--top': 0 is not in the range 1<=x<=1000."),
+        (["--size", "0"], "Invalid value for '--size': 0 is not in the range 1<=x<=8192."),
+        (["--format", "rowz"], "Invalid value for --format: `rowz` is none of text, json, rows"),
+        (["--annotations", "gone.json"], "`--annotations` numbers images, which `text` does not"),
+    ],
+)
+def test_wrong_use_is_told_before_anything_is_loaded(options: list[str], message: str, bench: Bench) -> None:
+    bench.image("x.png")
+    os.remove("w.pth")
+    code, out, err = bench.predict("x.png", *options)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == f"Error: {message}"
+
+
+@pytest.mark.parametrize(("option", "value"), [("size", "5000"), ("score", "nan")])
+def test_a_value_that_the_part_refuses_is_told_at_its_option(option: str, value: str, bench: Bench) -> None:
+    bench.image("x.png")
+    code, out, err = bench.predict("x.png", f"--{option}", value)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1].startswith(f"Error: Invalid value for --{option}: {value} is refused: ")
+
+
+def test_warnings_are_told_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.image("x.png")
+    finding = Finding("REG207", ("most",), "more than anyone reads", None, "warning")
+    monkeypatch.setattr(TintSpec, "check", lambda self: (finding,))
+    code, _, err = bench.predict("x.png", "--top", "3")
+    assert code == 0
+    assert err.count("more than anyone reads") == 1
+
+
+# ---- result formats --------------------------------------------------------------------------------------------------
+
+
+def rows(image_id: int) -> list[dict[str, Any]]:
+    return [
+        {"image_id": image_id, "tint": 0, "value": 1.0},
+        {"image_id": image_id, "tint": 2, "value": 0.4},
+        {"image_id": image_id, "tint": 1, "value": 0.2},
+    ]
+
+
+def test_a_result_format_is_one_list_of_all_images(bench: Bench) -> None:
+    bench.image("000000000139.png"), bench.image("7.png")
+    code, out, err = bench.predict("000000000139.png", "7.png", "--format", "rows")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == rows(139) + rows(7)
+
+
+@pytest.mark.parametrize(("first", "second"), [("a.png", "5.png"), ("5.png", "d/05.png")])
+def test_images_without_numbers_of_their_own_are_numbered_in_order(first: str, second: str, bench: Bench) -> None:
+    bench.image(first), bench.image(second)
+    code, out, err = bench.predict(first, second, "--format", "rows", "--top", "3")
+    assert code == 0
+    assert json.loads(out) == rows(1) + rows(2)
+    assert err == "images are numbered from 1 in their order; --annotations FILE gives them their ids\n"
+
+
+def test_annotations_number_images_by_name(bench: Bench) -> None:
+    bench.image("5.png"), bench.image("d/6.png")
+    listed = [{"file_name": "6.png", "id": 60, "width": 4}, {"file_name": "5.png", "id": 50}]
+    Path("i.json").write_text(json.dumps({"images": listed, "categories": []}), encoding="utf-8")
+    code, out, err = bench.predict("5.png", "d", "--format", "rows", "--annotations", "i.json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == rows(50) + rows(60)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (None, "error: i.json cannot be read: No such file or directory\n"),
+        ("{", "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
+        ("[]", "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
+        ('{"images": [{"id": 1}]}', "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
+    ],
+)
+def test_annotations_that_cannot_serve_are_told(text: str | None, message: str, bench: Bench) -> None:
+    bench.image("x.png")
+    if text is not None:
+        Path("i.json").write_text(text, encoding="utf-8")
+    assert bench.predict("x.png", "--format", "rows", "--annotations", "i.json") == (1, "", message)
+
+
+def test_an_image_that_the_annotations_do_not_list_is_named(bench: Bench) -> None:
+    bench.image("x.png")
+    Path("i.json").write_text('{"images": []}', encoding="utf-8")
+    code, out, err = bench.predict("x.png", "--format", "rows", "--annotations", "i.json")
+    assert (code, out) == (1, "")
+    assert err.startswith("error: i.json lists no image `x.png`")
+
+
+def test_a_task_without_formats_says_what_it_writes(bench: Bench) -> None:
+    task = Registry(plugins=[TintPlugin()]).task(Registry(plugins=[TintPlugin()]).load_spec("./m.yaml"))
+    with pytest.raises(registry.RegistryError) as caught:
+        Task.as_format(task, "lines", [], 1)
+    assert str(caught.value) == "the task `tint` writes no `lines`; it writes text, json, rows"
+
+
+# ---- pictures --------------------------------------------------------------------------------------------------------
+
+
+def test_every_picture_of_the_task_is_written_under_a_name_of_its_own(bench: Bench) -> None:
+    bench.image("a/x.png"), bench.image("b/x.png", colour=(0, 0, 255))
+    found = bench.results("a", "b", "--output", "out/deep")
+    out = os.path.join("out", "deep")
+    names = ["x.png.png", "x.png.mask.png", "x.png-2.png", "x.png-2.mask.png"]
+    first, second = ([os.path.join(out, name) for name in pair] for pair in (names[:2], names[2:]))
+    assert found == [
+        {
+            "file": os.path.join("a", "x.png"),
+            "tints": {"red": 1.0, "blue": 0.4, "green": 0.2},
+            "picture": first[0],
+            "pictures": first,
+        },
+        {"file": os.path.join("b", "x.png"), "tints": {"blue": 1.0}, "picture": second[0], "pictures": second},
+    ]
+    assert sorted(os.listdir(out)) == sorted(names)
+    assert Image.open(second[0]).getpixel((0, 0)) == (0, 0, 255)
+    assert Image.open(second[1]).getpixel((0, 0)) == 29  # 0.114 * 255, the weight of blue in Pillow's grey
+
+
+def test_pictures_beside_the_images_replace_none_of_them(bench: Bench) -> None:
+    bench.image("x.png"), bench.image("x.png.png", colour=(0, 0, 255))
+    bench.results("x.png", "x.png.png", "--output", ".")
+    assert Image.open("x.png.png").getpixel((0, 0)) == (0, 0, 255)
+    assert Image.open("x.png-2.png").getpixel((0, 0)) == COLOUR
+    assert Image.open("x.png.png.png").getpixel((0, 0)) == (0, 0, 255)
+
+
+@pytest.mark.parametrize("second", ["e/A", "e/a.mask"])
+def test_names_that_would_meet_get_a_number(second: str, bench: Bench) -> None:
+    """On a file system that ignores letter case; and the picture of one image where the mask of another lies."""
+    found = bench.results(bench.image("d/a"), bench.image(second), "--output", "out")
+    name = os.path.basename(second)
+    assert [os.path.basename(path) for entry in found for path in entry["pictures"]] == [
+        "a.png",
+        "a.mask.png",
+        f"{name}-2.png",
+        f"{name}-2.mask.png",
+    ]
+
+
+def test_text_says_how_many_pictures_there_are(bench: Bench) -> None:
+    bench.image("x.png")
+    _, out, _ = bench.predict("x.png", "--output", "out", "--top", "1")
+    assert out == "x.png\n  red 1.00\n2 pictures in out\n"
+
+
+def test_a_folder_that_cannot_be_made_is_told(bench: Bench) -> None:
+    bench.image("x.png")
+    code, _, err = bench.predict("x.png", "--output", "w.pth")
+    assert code == 1
+    assert err.startswith(f"error: {os.path.join('w.pth', 'x.png.png')} cannot be written: ")
+
+
+# ---- files that fail, and what is printed where ----------------------------------------------------------------------
+
+TOO_TALL = "`tints` fails on 'tall.png' of 4x51 pixels: RuntimeError: too tall"
+
+
+def test_an_image_that_fails_does_not_stop_the_others(bench: Bench) -> None:
+    bench.image("tall.png", (4, 51)), bench.image("x.png")
+    Path("bad.png").write_bytes(b"")
+    code, out, err = bench.predict("bad.png", "tall.png", "x.png", "--format", "json")
+    empty = "cannot read image 'bad.png': it is empty (0 bytes); copy or download it again"
+    assert code == 1
+    assert err == f"error: {empty}\nerror: {TOO_TALL}\n"
+    assert json.loads(out) == {
+        "model": "tints",
+        "results": [{"file": "x.png", "tints": {"red": 1.0, "blue": 0.4, "green": 0.2}}],
+        "failures": [{"file": "bad.png", "error": empty}, {"file": "tall.png", "error": TOO_TALL}],
+    }
+
+
+def test_a_predictor_tells_the_picture_that_a_model_fails_on(bench: Bench) -> None:
+    bench.image("tall.png", (4, 51))
+    predictor = Predictor.load(registry.default_registry(), "m.yaml", weights="w.pth")
+    with pytest.raises(registry.ImageError) as caught:
+        predictor.predict("tall.png")
+    assert str(caught.value) == TOO_TALL
+    data = Path("tall.png").read_bytes()
+    with pytest.raises(registry.ImageError) as caught:
+        predictor.predict(data)
+    assert str(caught.value) == TOO_TALL.replace("'tall.png'", f"<{len(data)} bytes>")
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("form", ["text", "json", "rows"])
+def test_the_bar_is_for_a_terminal_and_leaves_the_output_alone(
+    form: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.image("1.png"), bench.image("2.png")
+    quiet = bench.predict("1.png", "2.png", "--format", form)
+    assert quiet[2] == ""
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    watched = bench.predict("1.png", "2.png", "--format", form)
+    assert "predicting" in terminal.getvalue()
+    assert watched[:2] == quiet[:2]
