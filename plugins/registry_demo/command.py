@@ -24,7 +24,7 @@ _BUILT = ("mobilenet_v3_large", "mobilenet_v3_small", "fasterrcnn_mnv3_large_320
 )
 @click.option("--epochs", type=click.IntRange(1, 1000), default=20, show_default=True, help="Passes over the digits.")
 @click.option(
-    "--detector-epochs", type=click.IntRange(1, 1000), default=12, show_default=True, help="Passes over the scenes."
+    "--detector-epochs", type=click.IntRange(1, 1000), default=8, show_default=True, help="Passes over the scenes."
 )
 def demo(folder: str, seed: int, epochs: int, detector_epochs: int) -> None:
     """Train, save and use a classifier and a detector on real handwritten digits; a few minutes, no network."""

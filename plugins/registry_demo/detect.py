@@ -19,7 +19,7 @@ from registry_demo.output import say, write_picture
 from registry_demo.scenes import make_scenes
 
 MODEL = "fasterrcnn_digits"
-_TRAINING, _HELD_OUT, _SHOWN = 320, 60, 12
+_TRAINING, _HELD_OUT, _SHOWN = 320, 60, 9
 
 
 def detect_digits(registry: Registry, out: Path, seed: int, epochs: int) -> dict[str, Any]:

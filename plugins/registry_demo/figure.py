@@ -30,8 +30,8 @@ def draw_digits(pictures: Sequence[Image.Image], read: Sequence[str], true: Sequ
 
 
 def draw_scenes(pictures: Sequence[Image.Image], title: str) -> Image.Image:
-    """A sheet of pictures of one shape, four in a row, each 320 pixels wide, under a title."""
-    side, columns = 320, 4
+    """A sheet of pictures of one shape, three in a row, each 400 pixels wide, under a title."""
+    side, columns = 400, 3
     rows = -(-len(pictures) // columns)
     sheet = Image.new("RGB", (columns * (side + _GAP) + _GAP, _TITLE + rows * (side + _GAP)), _PAPER)
     ImageDraw.Draw(sheet).text((_GAP, 16), title, fill=_INK, font=ImageFont.load_default(size=20))

@@ -24,7 +24,7 @@ def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], int, s
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     sheet = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     draw = ImageDraw.Draw(sheet)
-    text_size = min(_MOST, max(_LEAST, round(max(size) / 45)))
+    text_size = min(_MOST, max(_LEAST, round(max(size) / 32)))
     font = ImageFont.load_default(size=text_size)
     line = max(2, text_size // 6)
     for corners, index, text in reversed(boxes):

@@ -81,7 +81,7 @@ def test_the_demonstration_reads_held_out_digits(tmp_path: Path) -> None:
     assert report["digits_top1"] >= 0.97
     assert report["boxes_ap50_from_checkpoint"] >= 0.4
     assert registry.load_spec(tmp_path / "boxes.safetensors").name == "fasterrcnn_digits"
-    assert Image.open(tmp_path / "boxes.png").size == (4 * 330 + 10, 52 + 3 * 330)
+    assert Image.open(tmp_path / "boxes.png").size == (3 * 410 + 10, 52 + 3 * 410)
     assert report["digits_top1_from_checkpoint"] == report["digits_top1"]
     assert Image.open(tmp_path / "digits.png").size == (8 * 98 + 10, 52 + 6 * 124 + 10)
     assert registry.load_spec(tmp_path / "digits.safetensors").name == "mobilenet_v3_digits"
