@@ -26,7 +26,7 @@ def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], int, s
     draw = ImageDraw.Draw(sheet)
     text_size = min(_MOST, max(_LEAST, round(max(size) / 32)))
     font = ImageFont.load_default(size=text_size)
-    line = max(2, text_size // 6)
+    line = max(2, text_size // 8)
     for corners, index, text in reversed(boxes):
         x1, y1, x2, y2 = (round(value * scale) for value in corners)
         x1, x2 = sorted((min(max(x1, 0), size[0] - 1), min(max(x2, 0), size[0] - 1)))
