@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from registry.errors import RegistryError
 from registry.modules.checked import Checked
@@ -18,11 +19,15 @@ class CheckedSegmenter(Checked):
 
     Attributes:
         in_channels: channels that images must have.
+        last_stride: input pixels per step of the backbone's last map.
         pools_to_a_point: True if the head normalises a 1x1 map over the batch, which one image cannot train.
+        fitting_groups: groups that divide every channel count of the head, for the advice to use group normalisation.
     """
 
     in_channels = 3  # without annotations, see Checked
+    last_stride = 16
     pools_to_a_point = False
+    fitting_groups = 8
 
     def check_inputs(self, images: Any) -> None:
         """Images: a float tensor (N, C, H, W), normalised.
@@ -30,11 +35,7 @@ class CheckedSegmenter(Checked):
         Raises:
             RegistryError: says what is wrong and what to give instead.
         """
-        if not isinstance(images, torch.Tensor):
-            raise RegistryError(f"images must be one tensor (N, C, H, W), not a {type(images).__name__}")
-        shape = tuple(images.shape)
-        if images.dim() != 4 or 0 in shape:
-            raise RegistryError(f"images have the shape {shape}; it must be (N, C, H, W), none of them 0")
+        shape = _checked_shape(images)
         if shape[1] != self.in_channels:
             raise RegistryError(f"images have {shape[1]} channels and the model takes {self.in_channels}")
         if not images.is_floating_point():
@@ -42,10 +43,31 @@ class CheckedSegmenter(Checked):
         if self.training and self.pools_to_a_point and shape[0] == 1:
             raise RegistryError(
                 "a batch of one image cannot train this head: it normalises the average of each image over the batch; "
-                "give two images or more (drop_last=True in the loader), or set head.norm to {kind: group, groups: 8}"
+                "give two images or more (drop_last=True in the loader), or set head.norm to "
+                f"{{kind: group, groups: {self.fitting_groups}}}"
+            )
+        if self.training and shape[0] == 1 and max(shape[2:]) <= self.last_stride and self._normalises_batches():
+            raise RegistryError(
+                f"one image of {shape[3]}x{shape[2]} pixels leaves a last map of 1x1, which batch normalisation cannot "
+                f"train on; give two images or more, or sides of more than {self.last_stride} pixels"
             )
         if not images.is_meta:
             _check_values(images)
+
+    def _normalises_batches(self) -> bool:
+        """True if statistics of the batch are taken where the last map is made or read."""
+        last = list(self.get_submodule("backbone").children())[-1]
+        layers = (*last.modules(), *self.get_submodule("classifier").modules())
+        return any(isinstance(layer, nn.BatchNorm2d) and layer.training for layer in layers)
+
+
+def _checked_shape(images: Any) -> tuple[int, ...]:
+    if not isinstance(images, torch.Tensor):
+        raise RegistryError(f"images must be one tensor (N, C, H, W), not a {type(images).__name__}")
+    shape = tuple(images.shape)
+    if images.dim() != 4 or 0 in shape:
+        raise RegistryError(f"images have the shape {shape}; it must be (N, C, H, W), none of them 0")
+    return shape
 
 
 def _check_values(images: torch.Tensor) -> None:
@@ -56,13 +78,14 @@ def _check_values(images: torch.Tensor) -> None:
         raise RegistryError(f"images have values from {low:g} to {high:g}; scale them to 0..1 and normalise them")
 
 
-def check_masks(masks: Any, images: torch.Tensor, num_classes: int, ignore_index: int) -> None:
-    """Masks: int64 (N, H, W), ids 0 to `num_classes` - 1, or `ignore_index`.
+def check_masks(masks: Any, images: Any, num_classes: int, ignore_index: int) -> None:
+    """Masks: int64 (N, H, W) for images (N, C, H, W), ids 0 to `num_classes` - 1, or `ignore_index`.
 
     Raises:
         RegistryError: says which mask and id.
     """
-    wanted = (images.shape[0], *images.shape[-2:])
+    shape = _checked_shape(images)
+    wanted = (shape[0], *shape[2:])
     if not isinstance(masks, torch.Tensor):
         raise RegistryError(f"masks must be one tensor (N, H, W), not a {type(masks).__name__}")
     if masks.dim() == 3 and masks.shape[0] != wanted[0]:

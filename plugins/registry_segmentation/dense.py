@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -65,6 +66,7 @@ def build_deeplabv3(spec: DeepLabV3Spec, backbone: nn.Module, backbone_spec: Bac
     classifier = nn.Sequential(pyramid, *conv_norm_relu(channels, channels, 3, norm), last)
     model = _model(spec, classifier, backbone, backbone_spec)
     model.pools_to_a_point = not isinstance(spec.norm, GroupNormSpec) and spec.norm.kind != "frozen_batch"
+    model.fitting_groups = math.gcd(8, *_normalised_channels(model))
     return model
 
 
@@ -79,7 +81,8 @@ def build_fcn(spec: FCNSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -
 def _model(
     spec: DeepLabV3Spec | FCNSpec, classifier: nn.Module, backbone: nn.Module, backbone_spec: BackboneSpec
 ) -> DenseSegmenter:
-    maps = {"out": backbone_spec.feature_maps()[-1]}
+    last = backbone_spec.feature_maps()[-1]
+    maps = {"out": last}
     aux_classifier = None
     if spec.aux is not None:
         feature = backbone_spec.find_map(spec.aux.level)
@@ -93,5 +96,12 @@ def _model(
             norm=norm_layer(spec.norm),
         )
     model = DenseSegmenter(FeatureExtractor(backbone, maps), classifier, aux_classifier)
-    model.in_channels = backbone_spec.in_channels
+    model.in_channels, model.last_stride = backbone_spec.in_channels, last.stride
     return model
+
+
+def _normalised_channels(model: DenseSegmenter) -> list[int]:
+    """Channels after each convolution of the heads that a norm follows: those without a bias."""
+    heads = [head for head in (model.classifier, model.aux_classifier) if head is not None]
+    layers = [layer for head in heads for layer in head.modules() if isinstance(layer, nn.Conv2d)]
+    return [layer.out_channels for layer in layers if layer.bias is None]

@@ -57,5 +57,5 @@ def build(spec: LRASPPSpec, backbone: nn.Module, backbone_spec: BackboneSpec) ->
     assert low is not None
     head = LRASPPHead(low.channels, high.channels, spec.inter_channels, spec.num_classes, norm_layer(spec.norm))
     model = LRASPPModel(FeatureExtractor(backbone, {"low": low, "high": high}), head)
-    model.in_channels = backbone_spec.in_channels
+    model.in_channels, model.last_stride = backbone_spec.in_channels, high.stride
     return model

@@ -173,8 +173,11 @@ class DeepLabV3Spec(_WithAuxiliarySpec):
     dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value.")] = 0.5
 
     def check(self) -> Iterable[Finding]:
-        """Groups that divide the channels."""
+        """Groups that divide the channels, and leave more than one to a group, for the average of the map is one value."""
         yield from self._check_groups(self.channels)
+        if isinstance(self.norm, GroupNormSpec) and self.norm.groups == self.channels:
+            text = f"each of {self.norm.groups} groups has one channel, and one value of the averaged map is always its mean"
+            yield Finding("REG201", ("norm", "groups"), text, "write fewer groups, or more channels")
 
 
 class FCNSpec(_WithAuxiliarySpec):
@@ -194,11 +197,19 @@ class FCNSpec(_WithAuxiliarySpec):
 
 def level_findings(level: int | str, backbone: BackboneSpec, *path: str) -> Iterator[Finding]:
     """A map that the backbone does not yield between its stages and before its last map."""
-    offered = backbone.feature_maps()[:-1]
-    if backbone.find_map(level) not in offered:
-        what = f"stride {level}" if isinstance(level, int) else f"name `{level}`"
-        known = ", ".join(f"`{m.name}` (stride {m.stride})" for m in offered)
-        yield Finding("REG202", path, f"the backbone has no map of {what} before its last", f"choose from {known}")
+    *offered, last = backbone.feature_maps()
+    feature = backbone.find_map(level)
+    if feature in offered:
+        return
+    what = f"stride {level}" if isinstance(level, int) else f"name `{level}`"
+    if feature is None:
+        text = f"the backbone has no map of {what}"
+    elif feature == last:
+        text = f"the map of {what} is the backbone's last, `{last.name}`; one before it is needed"
+    else:
+        text = f"the map of {what} lies inside a block; the map of a stage is needed"
+    known = ", ".join(f"`{m.name}` (stride {m.stride})" for m in offered)
+    yield Finding("REG202", path, text, f"choose from {known}" if known else None)
 
 
 def reduction_findings(feature: FeatureMap, reduction: int, *path: str) -> Iterator[Finding]:

@@ -141,7 +141,10 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
 
         Raises:
             MissingExtraError: pycocotools is not installed.
+            RegistryError: a name other than `coco`.
         """
+        if name not in self.formats:
+            return super().as_format(name, result, image_id)
         try:
             from pycocotools.mask import encode
         except ImportError as error:

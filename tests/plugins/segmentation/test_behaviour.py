@@ -14,6 +14,7 @@ from torch.nn import functional as F
 import registry
 from registry import RegistryError, SpecError
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 SMALL = {"backbone.width_mult": 0.35}
 
 
@@ -55,14 +56,23 @@ MAPS = "`c0` (stride 2), `c1` (stride 4), `c2` (stride 8), `c3` (stride 16), `c4
 
 
 @pytest.mark.parametrize(
-    ("low", "what"), [(64, "stride 64"), (16.5, None), ("c9", "name `c9`"), ("c5", "name `c5`"), (16, "stride 16")]
+    ("low", "text"),
+    [
+        (64, "the backbone has no map of stride 64"),
+        ("c9", "the backbone has no map of name `c9`"),
+        ("c5", "the map of name `c5` is the backbone's last, `c5`; one before it is needed"),
+        (16, "the map of stride 16 is the backbone's last, `c5`; one before it is needed"),
+        ("c2_expansion", "the map of name `c2_expansion` lies inside a block; the map of a stage is needed"),
+    ],
 )
-def test_a_finer_map_must_lie_before_the_last(low: Any, what: str | None) -> None:
-    found = problems("lraspp_mnv3_large", head__low=low)
-    if what is None:
-        assert [text.split(":")[0] for text in found] == ["REG103"]
-    else:
-        assert found == [f"REG202: the backbone has no map of {what} before its last; choose from {MAPS}"]
+def test_a_finer_map_must_lie_before_the_last(low: Any, text: str) -> None:
+    finding = [f"REG202: {text}; choose from {MAPS}"]
+    assert problems("lraspp_mnv3_large", head__low=low) == finding
+    assert problems("fcn_mnv3_large", head__aux__level=low) == finding
+
+
+def test_a_level_is_a_whole_number_or_a_name() -> None:
+    assert [text.split(":")[0] for text in problems("lraspp_mnv3_large", head__low=16.5)] == ["REG103"]
 
 
 def test_one_image_cannot_train_deeplab_and_the_message_says_what_to_do() -> None:
@@ -71,18 +81,34 @@ def test_one_image_cannot_train_deeplab_and_the_message_says_what_to_do() -> Non
         model(torch.rand(1, 3, 32, 32))
     assert str(caught.value) == (
         "a batch of one image cannot train this head: it normalises the average of each image over the batch; "
-        "give two images or more (drop_last=True in the loader), or set head.norm to {kind: group, groups: 8}"
+        "give two images or more (drop_last=True in the loader), or set head.norm to {kind: group, groups: 4}"
     )
     model(torch.rand(2, 3, 32, 32))
-    grouped = registry.build(
-        "deeplabv3_mnv3_large", overrides={**SMALL, "head.norm": {"kind": "group", "groups": 8}, "head.aux": None}
-    )
-    assert grouped(torch.rand(1, 3, 32, 32))["out"].isfinite().all()
+    advised = {**SMALL, "head.norm": {"kind": "group", "groups": 4}}  # the auxiliary head has 16 // 4 channels
+    assert registry.build("deeplabv3_mnv3_large", overrides=advised)(torch.rand(1, 3, 32, 32))["out"].isfinite().all()
+
+
+@pytest.mark.parametrize(("aux", "groups"), [({"level": 8}, 2), (None, 8)])
+def test_the_advised_groups_divide_the_channels_of_every_head(aux: dict[str, int] | None, groups: int) -> None:
+    settings = {"head.aux": aux}  # channels: 256, and 40 // 4 with the auxiliary head
+    with pytest.raises(RegistryError, match=rf"to \{{kind: group, groups: {groups}\}}$"):
+        registry.build("deeplabv3_mnv3_large", overrides=settings, device="meta")(torch.rand(1, 3, 32, 32))
+    registry.load_spec("deeplabv3_mnv3_large", overrides={**settings, "head.norm": {"kind": "group", "groups": groups}})
 
 
 @pytest.mark.parametrize("name", ["lraspp_mnv3_small", "fcn_mnv3_large"])
 def test_one_image_trains_the_other_heads(name: str) -> None:
-    assert registry.build(name, overrides=SMALL)(torch.rand(1, 3, 64, 64))["out"].isfinite().all()
+    model = registry.build(name, overrides=SMALL)
+    assert model(torch.rand(1, 3, 17, 8))["out"].isfinite().all()
+    with pytest.raises(RegistryError) as caught:
+        model(torch.rand(1, 3, 16, 8))
+    assert str(caught.value) == (
+        "one image of 8x16 pixels leaves a last map of 1x1, which batch normalisation cannot train on; "
+        "give two images or more, or sides of more than 16 pixels"
+    )
+    assert model(torch.rand(2, 3, 16, 8))["out"].isfinite().all()
+    frozen = {**SMALL, "backbone.norm": "frozen_batch", "head.norm": {"kind": "frozen_batch"}}
+    assert registry.build(name, overrides=frozen)(torch.rand(1, 3, 16, 8))["out"].isfinite().all()
 
 
 @pytest.mark.parametrize("name", ["lraspp_mnv3_small", "deeplabv3_mnv3_large", "fcn_mnv3_large"])
@@ -158,6 +184,22 @@ def test_bad_masks_are_refused_in_plain_words(targets: Any, message: str) -> Non
     task = registry.default_registry().task(model.spec)  # type: ignore[arg-type]
     with pytest.raises(RegistryError) as caught:
         task.losses(model, torch.rand(2, 3, 8, 8), targets, model.spec.head)  # type: ignore[union-attr, arg-type]
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (torch.rand(0, 3, 8, 8), "images have the shape (0, 3, 8, 8); it must be (N, C, H, W), none of them 0"),
+        ([torch.rand(3, 8, 8)], "images must be one tensor (N, C, H, W), not a list"),
+    ],
+)
+def test_bad_images_are_named_before_their_masks(images: Any, message: str) -> None:
+    model = registry.build("lraspp_mnv3_small", overrides=SMALL)
+    task = registry.default_registry().task(model.spec)  # type: ignore[arg-type]
+    targets = torch.zeros(len(images), 8, 8, dtype=torch.int64)
+    with pytest.raises(RegistryError) as caught:
+        task.losses(model, images, targets, model.spec.head)  # type: ignore[union-attr, arg-type]
     assert str(caught.value) == message
 
 

@@ -18,6 +18,7 @@ from torchvision.transforms import functional as F
 
 import registry
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 NOTHING = {"weights": None, "weights_backbone": None}
 
 
