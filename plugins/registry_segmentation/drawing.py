@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from PIL import Image, ImageDraw, ImageFont
 
+from registry.errors import RegistryError
+
 _LEAST_WIDTH = 640
 _MARGIN, _SWATCH, _LINE, _GAP = 12, 18, 30, 18
 _INK, _PAPER = (32, 32, 36), (250, 250, 248)
@@ -24,11 +26,19 @@ def class_colour(index: int) -> tuple[int, int, int]:
 
 
 def id_picture(mask: torch.Tensor) -> Image.Image:
-    """A mask as a picture whose values are the ids: with Pascal VOC's palette up to 256 classes, else of 32 bits."""
+    """A mask as a picture whose values are the ids: with Pascal VOC's palette up to 256 classes, else 16-bit grey.
+
+    Raises:
+        RegistryError: an id does not fit 16 bits, the most a PNG holds.
+    """
+    if mask.dtype != torch.uint8:
+        largest = int(mask.max())
+        if largest > 65535:
+            raise RegistryError(f"the class id {largest} does not fit a PNG, whose values end at 65535")
+        return Image.fromarray(mask.numpy().astype("uint16"))
     picture = Image.fromarray(mask.numpy())
-    if mask.dtype == torch.uint8:
-        picture = Image.frombytes("P", picture.size, picture.tobytes())
-        picture.putpalette([value for index in range(256) for value in class_colour(index)])
+    picture = Image.frombytes("P", picture.size, picture.tobytes())
+    picture.putpalette([value for index in range(256) for value in class_colour(index)])
     return picture
 
 
@@ -60,6 +70,17 @@ def draw_mask(image: Image.Image, mask: torch.Tensor, classes: Sequence[tuple[in
     return sheet
 
 
+def _shortened(label: str, end: str, room: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+    """A label and what follows it, cut so that both fit into `room` pixels."""
+    if len(label) < 2 or font.getlength(label + end) <= room:
+        return label + end
+    low, high = 1, len(label) - 1  # halving, for a measurement takes as long as its text
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if font.getlength(f"{label[:middle]}...{end}") <= room else (low, middle - 1)
+    return f"{label[:low]}...{end}"
+
+
 def _legend(
     classes: Sequence[tuple[int, str, float]], width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont
 ) -> tuple[list[tuple[int, int, str]], int]:
@@ -67,11 +88,7 @@ def _legend(
     places: list[tuple[int, int, str]] = []
     x, y = _MARGIN, _MARGIN
     for _, label, share in classes:
-        text = f"{label} {100 * share:.1f} %"
-        room = width - 2 * _MARGIN - _SWATCH - 8
-        while font.getlength(text) > room and len(label) > 1:
-            label = label[:-1]
-            text = f"{label}... {100 * share:.1f} %"
+        text = _shortened(label, f" {100 * share:.1f} %", width - 2 * _MARGIN - _SWATCH - 8, font)
         wide = _SWATCH + 8 + round(font.getlength(text))
         if x > _MARGIN and x + wide > width - _MARGIN:
             x, y = _MARGIN, y + _LINE
