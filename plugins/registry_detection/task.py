@@ -110,7 +110,13 @@ class DetectionTask(Task[DetectionSpec, Detections]):
         )
 
     def as_format(self, name: str, result: Detections, image_id: int) -> list[dict[str, Any]]:
-        """COCO's result format: a box as x, y, width and height."""
+        """COCO's result format: a box as x, y, width and height.
+
+        Raises:
+            RegistryError: a name other than `coco`.
+        """
+        if name not in self.formats:
+            return super().as_format(name, result, image_id)
         return [
             {
                 "image_id": image_id,

@@ -148,7 +148,7 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
         try:
             from pycocotools.mask import encode
         except ImportError as error:
-            raise MissingExtraError("COCO's masks", "coco", "pycocotools") from error
+            raise MissingExtraError("writing COCO's masks", "coco", "pycocotools") from error
         found = []
         for region in result.regions:
             if region.index:

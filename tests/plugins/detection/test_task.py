@@ -367,3 +367,8 @@ def test_a_model_of_one_channel_needs_a_grey_task() -> None:
     grey = registry.load_spec(SSDLITE, overrides={**overrides, "task.colour": "grey"})
     _, read = Predictor(model, registry.default_registry().task(grey)).predict(buffer.getvalue())
     assert isinstance(read.boxes, tuple)
+
+
+def test_a_result_format_that_the_task_lacks_is_refused() -> None:
+    with pytest.raises(registry.RegistryError, match="coco"):
+        task().as_format("voc", result(task()), 1)

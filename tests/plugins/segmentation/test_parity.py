@@ -26,7 +26,8 @@ def fcn(aux: bool) -> nn.Module:
     """What torchvision's builder would make of its parts, had it one for this backbone."""
     layers = {"16": "out", "4": "aux"} if aux else {"16": "out"}
     body = IntermediateLayerGetter(mobilenet_v3_large(weights=None, dilated=True).features, return_layers=layers)
-    return FCN(body, FCNHead(960, 21), FCNHead(40, 21) if aux else None)
+    model: nn.Module = FCN(body, FCNHead(960, 21), FCNHead(40, 21) if aux else None)
+    return model
 
 
 CASES: dict[str, tuple[str, dict[str, Any], Callable[[], nn.Module], int]] = {

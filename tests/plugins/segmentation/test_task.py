@@ -51,7 +51,7 @@ def test_preprocessing_is_bit_equal_to_torchvisions_preset(name: str, side: int,
 
 def test_a_picture_keeps_its_size_where_resize_is_null_and_grey_has_one_channel() -> None:
     image = Image.new("RGB", (7, 5), (51, 51, 51))
-    settings = {"task__preprocessing__resize": None, "task__preprocessing__mean": [0.1]}
+    settings: dict[str, Any] = {"task__preprocessing__resize": None, "task__preprocessing__mean": [0.1]}
     found = task_of(**settings, task__preprocessing__std=[0.5]).preprocess(image)
     assert found.shape == (1, 5, 7)
     assert found.unique().tolist() == pytest.approx([(51 / 255 - 0.1) / 0.5])
@@ -133,7 +133,7 @@ def test_another_format_is_refused_and_a_missing_package_named(monkeypatch: pyte
     with pytest.raises(MissingExtraError) as missing:
         task.as_format("coco", result, 1)
     assert str(missing.value) == (
-        "COCO's masks needs the package `pycocotools`; install it with: pip install 'vision-registry[coco]'"
+        "writing COCO's masks needs the package `pycocotools`; install it with: pip install 'vision-registry[coco]'"
     )
 
 
@@ -166,7 +166,7 @@ def test_classes_colour_the_picture_and_the_background_does_not() -> None:
 
 @pytest.mark.parametrize("size", [(640, 480), (40, 30), (30, 400), (1200, 300)])
 def test_no_entry_of_the_legend_is_cut_off(size: tuple[int, int]) -> None:
-    names = ["background", "w" * 200, *(f"a class with a long name {index}" for index in range(2, 21))]
+    names = ["background", "w" * 200, *("n" * (3 * index) for index in range(2, 21))]  # of many widths
     task = task_of(task__categories=names)
     logits = torch.eye(21).reshape(1, 21, 3, 7) * 10
     (result,) = task.postprocess({"out": logits}, [(size[1], size[0])])
