@@ -7,12 +7,10 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from registry.specs import Finding, HeadSpec, Listed, Spec, TaskSpec
-
-Channels = Annotated[Listed[float], Field(min_length=1, max_length=4096)]
+from registry.specs import Finding, HeadSpec, PictureSpec, TaskSpec
 
 
-class PreprocessingSpec(Spec):
+class PreprocessingSpec(PictureSpec):
     """From a picture to the model's input: resize, centre crop, scale to 0..1, normalise.
 
     Source: torchvision.transforms._presets.ImageClassification.
@@ -24,16 +22,6 @@ class PreprocessingSpec(Spec):
     crop: Annotated[int | None, Field(ge=1, le=8192, description="Side of the centre crop in pixels; null: none.")] = (
         224
     )
-    interpolation: Annotated[
-        Literal["bilinear", "bicubic", "nearest"], Field(description="How pixels are resampled.")
-    ] = "bilinear"
-    antialias: Annotated[bool, Field(description="Smooth before shrinking.")] = True
-    mean: Annotated[Channels, Field(description="Subtracted from each channel, in units of 0..1; one value: grey.")] = (
-        0.485,
-        0.456,
-        0.406,
-    )
-    std: Annotated[Channels, Field(description="Divides each channel, in units of 0..1.")] = (0.229, 0.224, 0.225)
 
 
 class ClassificationSpec(TaskSpec):
@@ -61,24 +49,8 @@ class ClassificationSpec(TaskSpec):
         return None if crop is None else (crop, crop)
 
     def check(self) -> Iterable[Finding]:
-        """Mean and deviation must pair up, and a deviation divides."""
-        mean, std = self.preprocessing.mean, self.preprocessing.std
-        if len(mean) != len(std):
-            yield Finding(
-                "REG201",
-                ("preprocessing", "std"),
-                f"`mean` has {len(mean)} values and `std` {len(std)}",
-                "give one of each for every channel",
-            )
-        elif len(mean) not in (1, 3):
-            yield Finding(
-                "REG201",
-                ("preprocessing", "mean"),
-                f"pictures have 1 or 3 channels, not {len(mean)}",
-                "give 1 value for grey or 3 for RGB; a model of more channels is fed tensors",
-            )
-        if any(value <= 0 for value in std):
-            yield Finding("REG201", ("preprocessing", "std"), "a deviation must be greater than 0")
+        """Mean and deviation that do not fit each other or pictures."""
+        return self.preprocessing.problems("preprocessing")
 
 
 class MobileNetV3ClassifierSpec(HeadSpec):

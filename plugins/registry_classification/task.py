@@ -12,10 +12,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from registry.errors import RegistryError
+from registry.modules.picture import preprocess
 from registry.specs import HeadSpec
 from registry.task import Task
 from registry_classification.drawing import draw_classes
-from registry_classification.preprocessing import preprocess
 from registry_classification.specs import ClassificationSpec
 
 
@@ -39,8 +39,8 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
     """Feeds a classifier and names its classes."""
 
     def preprocess(self, image: Image.Image) -> torch.Tensor:
-        """See `registry_classification.preprocessing.preprocess`."""
-        return preprocess(self.spec.preprocessing, image)
+        """See `registry.modules.picture.preprocess`; with a crop, H and W are its side."""
+        return preprocess(self.spec.preprocessing, image, crop=self.spec.preprocessing.crop)
 
     def collate(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """Stacks inputs of one size to (N, C, H, W).

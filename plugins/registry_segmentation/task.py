@@ -10,16 +10,14 @@ import torch
 from PIL import Image
 from torch import nn
 from torch.nn import functional as F
-from torchvision.transforms import InterpolationMode
-from torchvision.transforms import functional as T
 
 from registry.errors import MissingExtraError, RegistryError
-from registry.images import check_resized
+from registry.modules.picture import preprocess
 from registry.specs import HeadSpec
 from registry.task import Task
 from registry_segmentation.checks import check_masks
 from registry_segmentation.drawing import draw_mask, id_picture
-from registry_segmentation.specs import PreprocessingSpec, SegmentationSpec
+from registry_segmentation.specs import SegmentationSpec
 
 
 @dataclass(frozen=True)
@@ -164,18 +162,3 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
                     }
                 )
         return found
-
-
-def preprocess(spec: PreprocessingSpec, image: Image.Image) -> torch.Tensor:
-    """Bit-equal to torchvision's `SemanticSegmentation` preset for RGB and antialias on."""
-    if len(spec.mean) == 1:
-        image = image.convert("L")
-    picture: Image.Image | torch.Tensor = image if spec.antialias else T.pil_to_tensor(image)
-    if spec.resize is not None:
-        check_resized(image, spec.resize)
-        mode = InterpolationMode(spec.interpolation)
-        picture = T.resize(picture, [spec.resize], interpolation=mode, antialias=spec.antialias)
-    tensor = picture if isinstance(picture, torch.Tensor) else T.pil_to_tensor(picture)
-    scaled = T.convert_image_dtype(tensor, torch.float)
-    normalized: torch.Tensor = T.normalize(scaled, mean=list(spec.mean), std=list(spec.std))
-    return normalized

@@ -17,6 +17,7 @@ from registry.specs.parts import (
     RecipeSpec,
     TaskSpec,
 )
+from registry.specs.picture import PictureSpec
 
 __all__ = [
     "PART_KINDS",
@@ -37,6 +38,7 @@ __all__ = [
     "NormSpec",
     "PartSpec",
     "PartTypes",
+    "PictureSpec",
     "QuantizationSpec",
     "RecipeSpec",
     "ReferenceSpec",

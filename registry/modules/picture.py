@@ -1,4 +1,4 @@
-"""From a picture to the model's input."""
+"""From a picture to a tensor, as a `PictureSpec` says."""
 
 from __future__ import annotations
 
@@ -8,13 +8,19 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms import functional as F
 
 from registry.images import check_resized
-from registry_classification.specs import PreprocessingSpec
+from registry.specs.picture import PictureSpec
 
 
-def preprocess(spec: PreprocessingSpec, image: Image.Image) -> torch.Tensor:
+def preprocess(spec: PictureSpec, image: Image.Image, *, crop: int | None = None) -> torch.Tensor:
     """An RGB picture as float32 (C, H, W), where C is the number of `mean` values: 1 for grey, 3 for RGB.
 
-    With crop, H and W are its side. Bit-equal to torchvision's `ImageClassification` preset for RGB and antialias on.
+    Bit-equal to torchvision's presets (`transforms._presets`) for RGB and antialias on.
+
+    Args:
+        crop: side of a centre crop in pixels, after resizing.
+
+    Raises:
+        ImageError: resizing a very narrow picture would fill the memory.
     """
     if len(spec.mean) == 1:
         image = image.convert("L")
@@ -23,8 +29,8 @@ def preprocess(spec: PreprocessingSpec, image: Image.Image) -> torch.Tensor:
         check_resized(image, spec.resize)
         mode = InterpolationMode(spec.interpolation)
         picture = F.resize(picture, [spec.resize], interpolation=mode, antialias=spec.antialias)
-    if spec.crop is not None:
-        picture = F.center_crop(picture, [spec.crop])
+    if crop is not None:
+        picture = F.center_crop(picture, [crop])
     tensor = picture if isinstance(picture, torch.Tensor) else F.pil_to_tensor(picture)
     scaled = F.convert_image_dtype(tensor, torch.float)
     normalized: torch.Tensor = F.normalize(scaled, mean=list(spec.mean), std=list(spec.std))
