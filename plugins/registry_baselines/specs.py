@@ -7,7 +7,7 @@ Bottlenecks, Sandler et al. 2018, table 2.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 from registry_mobilenet.channels import make_divisible
@@ -17,11 +17,11 @@ from registry.specs import (
     BatchNormSpec,
     FeatureMap,
     Finding,
-    GroupNormSpec,
     HeadSpec,
     Listed,
     NormSpec,
     Spec,
+    group_findings,
 )
 from registry_baselines import mobilenet_v2_geometry as v2
 from registry_baselines import resnet_geometry as resnet
@@ -64,7 +64,7 @@ class ResNetSpec(BackboneSpec):
         """An output stride above the stages', and groups that divide no channel count."""
         yield from _stride_problems(self.output_stride, resnet.nominal_stride(self), "stages")
         stages = list(resnet.stages_of(self))
-        yield from _group_problems(self.norm, {count for s in stages for count in (s.inner, s.out)})
+        yield from group_findings(self.norm, {count for s in stages for count in (s.inner, s.out)}, "norm")
 
 
 class RowSpec(Spec):
@@ -127,7 +127,8 @@ class MobileNetV2Spec(BackboneSpec):
         """An output stride above the table's, and groups that divide no channel count."""
         yield from _stride_problems(self.output_stride, v2.nominal_stride(self.blocks), "table's strides")
         counts = {self.scaled(self.stem_channels), self.scaled_last()}
-        yield from _group_problems(self.norm, counts | {n for b in v2.blocks_of(self) for n in (b.expanded, b.out)})
+        counts |= {count for block in v2.blocks_of(self) for count in (block.expanded, block.out)}
+        yield from group_findings(self.norm, counts, "norm")
 
     @staticmethod
     def _map(level: int, channels: int, stride: int, index: int) -> FeatureMap:
@@ -159,16 +160,3 @@ def _stride_problems(wanted: int | None, nominal: int, what: str) -> Iterator[Fi
         text = f"the {what} multiply to {nominal}, so the output stride cannot be {wanted}"
         hint = f"write at most {nominal}" if nominal >= 8 else "write null"
         yield Finding("REG201", ("output_stride",), text, hint)
-
-
-def _group_problems(norm: Any, counts: set[int]) -> Iterator[Finding]:
-    """Channel counts that do not divide into the groups of a group normalisation."""
-    odd = sorted(count for count in counts if count % norm.groups) if isinstance(norm, GroupNormSpec) else []
-    if odd:
-        text = f"{odd[0]} channels do not divide into {norm.groups} groups"
-        yield Finding("REG201", ("norm", "groups"), text, _divisor_hint(counts))
-
-
-def _divisor_hint(counts: set[int]) -> str:
-    most = next(groups for groups in (32, 16, 8, 4, 2, 1) if all(count % groups == 0 for count in counts))
-    return f"write {most}, which divides every channel count"

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, FeatureMap, Finding, Listed, NormSpec, Spec
+from registry.specs import BackboneSpec, FeatureMap, Finding, HeadNormSpec, Listed, Spec
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Side = Annotated[int, Field(ge=1, le=16384)]
@@ -86,7 +86,7 @@ class PyramidSpec(Spec):
         Literal["max_pool", "p6p7"] | None,
         Field(description="Coarser levels on top: one by subsampling, or two by convolutions of stride 2."),
     ] = "max_pool"
-    norm: Annotated[NormSpec | None, Field(description="Normalisation after each convolution; null: none.")] = None
+    norm: Annotated[HeadNormSpec | None, Field(description="Normalisation after each convolution; null: none.")] = None
 
     def count(self) -> int:
         """How many levels it yields."""

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, BatchNormSpec, Finding, HeadSpec, Listed, NormSpec, Spec, TaskSpec
+from registry.specs import BackboneSpec, BatchNormSpec, Finding, HeadNormSpec, HeadSpec, Listed, Spec, TaskSpec
 from registry_detection.settings import AnchorsSpec, Count, FixedImageSpec, ImageSpec, PyramidSpec, Share
 
 
@@ -169,7 +169,7 @@ class SSDLiteSpec(HeadSpec):
         Field(max_length=16, description="Channels of each level below them, of twice the stride of the one before."),
     ] = (512, 256, 256, 128)
     boxes: Annotated[DefaultBoxesSpec, Field(description="Reference boxes.")] = DefaultBoxesSpec()
-    norm: Annotated[NormSpec, Field(description="Normalisation of extra levels and predictors.")] = BatchNormSpec(
+    norm: Annotated[HeadNormSpec, Field(description="Normalisation of extra levels and predictors.")] = BatchNormSpec(
         eps=0.001, momentum=0.03
     )
     score_threshold: Annotated[Share, Field(description="Least score of a detection.")] = 0.001

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, BatchNormSpec, FeatureMap, Finding, GroupNormSpec, Listed, NormSpec, Spec
+from registry.specs import BackboneSpec, BatchNormSpec, FeatureMap, Finding, Listed, NormSpec, Spec, group_findings
 from registry_mobilenet.channels import make_divisible
 from registry_mobilenet.geometry import blocks_of, nominal_stride, tail_start
 
@@ -104,12 +104,12 @@ class MobileNetV3Spec(BackboneSpec):
 
     def inner_maps(self) -> tuple[FeatureMap, ...]:
         """`cN_expansion`: what the first 1x1 convolution of a block with a stride of 2 yields, before the stride."""
-        maps, stride = [], 2
+        maps, stride, level = [], 2, 0
         for index, block in enumerate(blocks_of(self), start=1):
+            level += block.opens_stage
             if block.opens_stage and block.expands:
-                level = f"c{1 + len([b for b in list(blocks_of(self))[: index - 1] if b.opens_stage])}_expansion"
-                module = f"features.{index}.block.0"
-                maps.append(FeatureMap(name=level, channels=block.expanded, stride=stride, module=module))
+                name, module = f"c{level}_expansion", f"features.{index}.block.0"
+                maps.append(FeatureMap(name=name, channels=block.expanded, stride=stride, module=module))
             stride *= block.stride
         return tuple(maps)
 
@@ -136,19 +136,9 @@ class MobileNetV3Spec(BackboneSpec):
         yield from self._check_groups()
 
     def _check_groups(self) -> Iterable[Finding]:
-        if not isinstance(self.norm, GroupNormSpec):
-            return
-        blocks = list(blocks_of(self))
         counts = {self.scaled(self.stem_channels), self.last_channels()}
-        counts |= {count for block in blocks for count in (block.expanded, block.out)}
-        odd = sorted(count for count in counts if count % self.norm.groups)
-        if odd:
-            yield Finding(
-                "REG201",
-                ("norm", "groups"),
-                f"{odd[0]} channels do not divide into {self.norm.groups} groups",
-                "write 8, which divides every channel count" if self.norm.groups != 8 else None,
-            )
+        counts |= {count for block in blocks_of(self) for count in (block.expanded, block.out)}
+        return group_findings(self.norm, counts, "norm")
 
     @staticmethod
     def _map(level: int, channels: int, stride: int, index: int) -> FeatureMap:

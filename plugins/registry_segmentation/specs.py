@@ -13,12 +13,13 @@ from registry.specs import (
     FeatureMap,
     Finding,
     GroupNormSpec,
+    HeadNormSpec,
     HeadSpec,
     Listed,
-    NormSpec,
     PictureSpec,
     Spec,
     TaskSpec,
+    group_findings,
 )
 
 Width = Annotated[int, Field(ge=1, le=8192)]
@@ -66,7 +67,9 @@ class _DenseHeadSpec(HeadSpec):
     output_stride: Annotated[
         Literal[2, 4, 8, 16, 32, 64], Field(description="Input pixels per step of the backbone's last map.")
     ] = 16
-    norm: Annotated[NormSpec, Field(description="Normalisation after each convolution of the head.")] = BatchNormSpec()
+    norm: Annotated[HeadNormSpec, Field(description="Normalisation after each convolution of the head.")] = (
+        BatchNormSpec()
+    )
 
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
         """The last map must have the stride that the head was made for."""
@@ -78,13 +81,6 @@ class _DenseHeadSpec(HeadSpec):
                 f"the backbone's last map `{last.name}` has stride {last.stride}, the head wants {self.output_stride}",
                 f"write backbone.output_stride: {self.output_stride}, or head.output_stride: {last.stride}",
             )
-
-    def _check_groups(self, *channels: int) -> Iterator[Finding]:
-        if isinstance(self.norm, GroupNormSpec):
-            odd = [count for count in channels if count % self.norm.groups]
-            if odd:
-                text = f"{odd[0]} channels do not divide into {self.norm.groups} groups"
-                yield Finding("REG201", ("norm", "groups"), text, "write a number that divides every channel count")
 
 
 class LRASPPSpec(_DenseHeadSpec):
@@ -100,7 +96,7 @@ class LRASPPSpec(_DenseHeadSpec):
 
     def check(self) -> Iterable[Finding]:
         """Groups that divide the channels."""
-        yield from self._check_groups(self.inter_channels)
+        return group_findings(self.norm, [self.inter_channels], "norm")
 
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
         """The last map's stride, and a finer map before it."""
@@ -132,7 +128,7 @@ class _WithAuxiliarySpec(_DenseHeadSpec):
         feature = backbone.find_map(self.aux.level)
         if feature is not None and not found:
             yield from reduction_findings(feature, self.aux.reduction, "aux", "reduction")
-            yield from self._check_groups(max(1, feature.channels // self.aux.reduction))
+            yield from group_findings(self.norm, [max(1, feature.channels // self.aux.reduction)], "norm")
 
 
 class DeepLabV3Spec(_WithAuxiliarySpec):
@@ -148,7 +144,7 @@ class DeepLabV3Spec(_WithAuxiliarySpec):
 
     def check(self) -> Iterable[Finding]:
         """Groups that divide the channels, and leave more than one to a group, for the average of the map is one value."""
-        yield from self._check_groups(self.channels)
+        yield from group_findings(self.norm, [self.channels], "norm")
         if isinstance(self.norm, GroupNormSpec) and self.norm.groups == self.channels:
             text = f"each of {self.norm.groups} groups has one channel, and one value of the averaged map is always its mean"
             yield Finding("REG201", ("norm", "groups"), text, "write fewer groups, or more channels")
@@ -166,7 +162,7 @@ class FCNSpec(_WithAuxiliarySpec):
         yield from super().check_backbone(backbone)
         last = backbone.feature_maps()[-1]
         yield from reduction_findings(last, self.reduction, "reduction")
-        yield from self._check_groups(max(1, last.channels // self.reduction))
+        yield from group_findings(self.norm, [max(1, last.channels // self.reduction)], "norm")
 
 
 def level_findings(level: int | str, backbone: BackboneSpec, *path: str) -> Iterator[Finding]:

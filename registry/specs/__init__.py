@@ -4,7 +4,15 @@ from registry.specs.base import Listed, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding, Severity
 from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
-from registry.specs.norm import AutoNormSpec, BatchNormSpec, FrozenBatchNormSpec, GroupNormSpec, NormSpec
+from registry.specs.norm import (
+    AutoNormSpec,
+    BatchNormSpec,
+    FrozenBatchNormSpec,
+    GroupNormSpec,
+    HeadNormSpec,
+    NormSpec,
+    group_findings,
+)
 from registry.specs.parts import (
     PART_KINDS,
     BackboneSpec,
@@ -32,6 +40,7 @@ __all__ = [
     "Finding",
     "FrozenBatchNormSpec",
     "GroupNormSpec",
+    "HeadNormSpec",
     "HeadSpec",
     "Listed",
     "ModelSpec",
@@ -46,4 +55,5 @@ __all__ = [
     "Spec",
     "TaskSpec",
     "WeightsSpec",
+    "group_findings",
 ]

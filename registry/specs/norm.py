@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
 from registry.specs.base import Spec
+from registry.specs.findings import Finding
 
 
 class BatchNormSpec(Spec):
@@ -54,7 +56,29 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+#: What a head may choose; whether weights are loaded decides about backbones only.
+HeadNormSpec = Annotated[
+    Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec, Field(discriminator="kind")],
+    BeforeValidator(_named),
+]
+
 NormSpec = Annotated[
     Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec | AutoNormSpec, Field(discriminator="kind")],
     BeforeValidator(_named),
 ]
+
+
+def group_findings(norm: Spec | None, channels: Iterable[int], *path: str) -> Iterator[Finding]:
+    """Channel counts that do not divide into the groups of a group normalisation; nothing for other norms.
+
+    Args:
+        path: keys that lead from the reporting part to the norm.
+    """
+    if not isinstance(norm, GroupNormSpec):
+        return
+    counts = set(channels)
+    odd = sorted(count for count in counts if count % norm.groups)
+    if odd:
+        most = next(groups for groups in (32, 16, 8, 4, 2, 1) if all(count % groups == 0 for count in counts))
+        text = f"{odd[0]} channels do not divide into {norm.groups} groups"
+        yield Finding("REG201", (*path, "groups"), text, f"write {most}, which divides every channel count")

@@ -18,12 +18,12 @@ BAD_SETTINGS = [
     (
         "deeplabv3_mnv3_large",
         {"head.norm": {"kind": "group", "groups": 6}, "head.aux": None},
-        "REG201: 256 channels do not divide into 6 groups; write a number that divides every channel count",
+        "REG201: 256 channels do not divide into 6 groups; write 32, which divides every channel count",
     ),
     (
         "deeplabv3_mnv3_large",
         {"head.norm": {"kind": "group", "groups": 8}},
-        "REG201: 10 channels do not divide into 8 groups; write a number that divides every channel count",
+        "REG201: 10 channels do not divide into 8 groups; write 2, which divides every channel count",
     ),
     (
         "deeplabv3_mnv3_large",
@@ -34,12 +34,12 @@ BAD_SETTINGS = [
     (
         "fcn_mnv3_large",
         {"head.norm": {"kind": "group", "groups": 32}, "head.aux": None},
-        "REG201: 240 channels do not divide into 32 groups; write a number that divides every channel count",
+        "REG201: 240 channels do not divide into 32 groups; write 16, which divides every channel count",
     ),
     (
         "lraspp_mnv3_large",
         {"head.norm": {"kind": "group", "groups": 3}},
-        "REG201: 128 channels do not divide into 3 groups; write a number that divides every channel count",
+        "REG201: 128 channels do not divide into 3 groups; write 32, which divides every channel count",
     ),
     (
         "fcn_mnv3_large",
@@ -117,3 +117,14 @@ def test_a_norm_is_that_of_every_layer_of_the_heads(name: str) -> None:
     heads = [module for key, module in model.named_modules() if not key.startswith("backbone")]
     assert any(isinstance(module, nn.GroupNorm) and module.num_groups == 2 for module in heads)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in heads)
+
+
+@pytest.mark.parametrize(
+    "name", ["lraspp_mnv3_large", "deeplabv3_mnv3_large", "fcn_mnv3_large", "ssdlite320_mnv3_large"]
+)
+def test_whether_weights_are_loaded_decides_about_backbones_only(name: str) -> None:
+    """A head's norm that meant one thing without weights and another with them would never be settled."""
+    with pytest.raises(registry.SpecError) as caught:
+        registry.load_spec(name, overrides={"head.norm": "auto"})
+    assert [(d.rule, d.message) for d in caught.value.diagnostics] == [("REG105", "`auto` is none of the choices")]
+    registry.load_spec(name, overrides={"backbone.norm": "auto"})
