@@ -216,9 +216,9 @@ class Registry:
             if choice is not None:
                 raise WeightsError("weights of the whole model and of its backbone were given; keep one")
             start = _from_its_folder(choose_backbone(start_request, spec), root)
-        place = (choice or start or Choice(LocalFile(Path()), None)).place
-        if place:
-            changed = self._resolve(document, settings, num_classes, place)
+        chosen = choice or start
+        if chosen is not None and chosen.place:
+            changed = self._resolve(document, settings, num_classes, chosen.place)
             spec = spec if changed == root else self._checked(document, changed)
         return _Prepared(spec, choice, start)
 

@@ -9,7 +9,7 @@ from registry.host import Registrar
 @registry.hookimpl
 def registry_parts(register: Registrar) -> None:
     """ResNet and MobileNetV2 backbones, their classifiers, and the documents that stand on them."""
-    specs, init = "registry_baselines.specs", "registry_baselines.initialisation:init"
+    specs, init = "registry_baselines.specs", "registry.modules.initialisation:he_fan_out"
     register.backbone("resnet", spec=f"{specs}:ResNetSpec", target="registry_baselines.resnet:build", init=init)
     register.backbone(
         "mobilenet_v2", spec=f"{specs}:MobileNetV2Spec", target="registry_baselines.mobilenet_v2:build", init=init

@@ -33,7 +33,7 @@ def detect_digits(registry: Registry, out: Path, seed: int, epochs: int) -> dict
     spec: Any = model.spec
     task = registry.task(spec)
     started = time.perf_counter()
-    for epoch, loss in enumerate(train_detector(model, task, training, epochs=epochs, seed=seed), start=1):
+    for epoch, loss in enumerate(train_detector(model, task, spec.head, training, epochs=epochs, seed=seed), start=1):
         click.echo(f"   epoch {epoch:>2}  loss {loss:.3f}  {time.perf_counter() - started:.0f} s")
     seconds = time.perf_counter() - started
     path = registry.save(model, out / "boxes.safetensors")

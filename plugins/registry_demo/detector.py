@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from registry.predictor import Predictor
+from registry.specs import HeadSpec
 from registry.task import Task
 from registry_demo.scenes import Scene
 
@@ -20,7 +21,7 @@ _LEAST = 0.05
 
 
 def train_detector(
-    model: nn.Module, task: Task[Any, Any], scenes: Sequence[Scene], *, epochs: int, seed: int
+    model: nn.Module, task: Task[Any, Any], head: HeadSpec, scenes: Sequence[Scene], *, epochs: int, seed: int
 ) -> Iterator[float]:
     """Trains in place and yields the mean loss of each epoch."""
     inputs = [task.preprocess(scene.picture) for scene in scenes]
@@ -32,14 +33,14 @@ def train_detector(
     for _ in range(epochs):
         model.train()
         total = 0.0
-        order = torch.randperm(len(scenes), generator=generator)[: steps * BATCH]
-        for chosen in order.split(BATCH):  # type: ignore[no-untyped-call]
-            indices = chosen.tolist()
+        order = torch.randperm(len(scenes), generator=generator)[: steps * BATCH].tolist()
+        for start in range(0, len(order), BATCH):
+            indices = order[start : start + BATCH]
             batch = task.collate([inputs[i] for i in indices])
-            losses = task.losses(model, batch, [targets[i] for i in indices], model.spec.head)  # type: ignore[union-attr, arg-type]
+            losses = task.losses(model, batch, [targets[i] for i in indices], head)
             loss = torch.stack(list(losses.values())).sum()
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
             nn.utils.clip_grad_norm_(model.parameters(), _LONGEST_GRADIENT)
             optimizer.step()
             schedule.step()

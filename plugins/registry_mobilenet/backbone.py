@@ -26,15 +26,3 @@ def build(spec: MobileNetV3Spec) -> nn.Sequential:
     body = [InvertedResidual(block, norm, spec.squeeze_excitation, same=same) for block in blocks]
     last = conv_norm(blocks[-1].out, spec.last_channels(), 1, norm=norm, activation=spec.activation)
     return nn.Sequential(OrderedDict(features=nn.Sequential(stem, *body, last)))
-
-
-def init(spec: MobileNetV3Spec, backbone: nn.Module) -> None:
-    """He initialisation (fan out) of convolutions, ones and zeros for norms, in the order of the modules."""
-    for module in backbone.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, (nn.BatchNorm2d, nn.GroupNorm)):
-            nn.init.ones_(module.weight)
-            nn.init.zeros_(module.bias)

@@ -13,6 +13,6 @@ def registry_parts(register: Registrar) -> None:
         "mobilenet_v3",
         spec="registry_mobilenet.specs:MobileNetV3Spec",
         target="registry_mobilenet.backbone:build",
-        init="registry_mobilenet.backbone:init",
+        init="registry.modules.initialisation:he_fan_out",
     )
     register.catalog("registry_mobilenet", "catalog")

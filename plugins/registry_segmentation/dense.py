@@ -73,8 +73,8 @@ def build_deeplabv3(spec: DeepLabV3Spec, backbone: nn.Module, backbone_spec: Bac
 def build_fcn(spec: FCNSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> DenseSegmenter:
     """The whole model."""
     channels = backbone_spec.feature_maps()[-1].channels
-    settings = {"reduction": spec.reduction, "dropout": spec.dropout, "norm": norm_layer(spec.norm)}
-    classifier = FCNHead(channels, spec.num_classes, **settings)  # type: ignore[arg-type]
+    norm = norm_layer(spec.norm)
+    classifier = FCNHead(channels, spec.num_classes, reduction=spec.reduction, dropout=spec.dropout, norm=norm)
     return _model(spec, classifier, backbone, backbone_spec)
 
 

@@ -3,7 +3,7 @@
 from registry.assemble.build import build_model, build_task
 from registry.assemble.checkpoint import read_spec_text, save
 from registry.assemble.fit import InputRule, Wishes
-from registry.assemble.measure import MeasuredMap, Measurement, check_forward, measure
+from registry.assemble.measure import MeasuredMap, Measurement, check_forward, elements, measure
 
 __all__ = [
     "InputRule",
@@ -13,6 +13,7 @@ __all__ = [
     "build_model",
     "build_task",
     "check_forward",
+    "elements",
     "measure",
     "read_spec_text",
     "save",

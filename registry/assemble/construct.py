@@ -39,7 +39,7 @@ def construct(
     """The model with freshly initialised parameters, on torch's current default device.
 
     Backbone and head are constructed first and initialised after, in the order of their modules, because that is the order
-    in which torchvision's builders draw random numbers.
+    in which torchvision's classifiers draw random numbers. Its other builders draw some for a classifier that they drop.
 
     Args:
         init: False leaves out the parts' own initialisation, for parameters that are about to be replaced.

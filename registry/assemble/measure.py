@@ -71,16 +71,19 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
     except Exception as error:
         text = f"a forward of `{spec.name}` on {size[0]}x{size[1]} pixels failed: {type(error).__name__}: {error}"
         raise RegistryError(text) from error
+    macs = counter.get_total_flops() // 2
+    return Measurement(**elements(model), macs=macs, image_size=size, features=maps)
+
+
+def elements(model: nn.Module) -> dict[str, Any]:
+    """What a module holds: `parameters`, `trainable`, `buffers` and `size_mb`, as in `Measurement`."""
     parameters, buffers = list(model.parameters()), list(model.buffers())
-    return Measurement(
-        parameters=sum(p.numel() for p in parameters),
-        trainable=sum(p.numel() for p in parameters if p.requires_grad),
-        buffers=sum(b.numel() for b in buffers),
-        size_mb=sum(t.numel() * t.element_size() for t in (*parameters, *buffers)) / 1e6,
-        macs=counter.get_total_flops() // 2,
-        image_size=size,
-        features=maps,
-    )
+    return {
+        "parameters": sum(p.numel() for p in parameters),
+        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
+        "buffers": sum(b.numel() for b in buffers),
+        "size_mb": sum(t.numel() * t.element_size() for t in (*parameters, *buffers)) / 1e6,
+    }
 
 
 def _without_memory(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> tuple[nn.Module, torch.Tensor]:

@@ -10,8 +10,6 @@ import click
 from registry.cli import options, output
 
 if TYPE_CHECKING:
-    from torch import nn
-
     from registry.assemble import InputRule, Measurement
     from registry.specs import ModelSpec
 
@@ -45,7 +43,7 @@ def command(
 ) -> None:
     """Build MODEL, a name or a path, and report its parameters, multiply-adds and feature maps."""
     from registry import default_registry
-    from registry.assemble import check_forward, measure
+    from registry.assemble import check_forward, elements, measure
 
     registry = default_registry()
     module = registry.build(
@@ -62,24 +60,13 @@ def command(
     spec: ModelSpec = module.spec  # type: ignore[assignment]
     task = registry.task(spec)
     image = (size, size) if size else spec.task.image_size() or spec.head.image_size() or (224, 224)
-    measurement = replace(measure(registry.host, spec, task, image), **_elements(module))
+    measurement = replace(measure(registry.host, spec, task, image), **elements(module))
     outcome = check_forward(module, task, image) if check else None
     saved = str(registry.save(module, save_to)) if save_to else None
     if output_format == "json":
         output.echo_json({"name": spec.name, **asdict(measurement), "check": outcome, "saved": saved})
         return
     click.echo("\n".join(_report(spec, measurement, outcome, saved)))
-
-
-def _elements(module: nn.Module) -> dict[str, Any]:
-    """What the built module itself holds: stages may be frozen, and norms differ where weights were loaded."""
-    parameters, buffers = list(module.parameters()), list(module.buffers())
-    return {
-        "parameters": sum(p.numel() for p in parameters),
-        "trainable": sum(p.numel() for p in parameters if p.requires_grad),
-        "buffers": sum(b.numel() for b in buffers),
-        "size_mb": sum(t.numel() * t.element_size() for t in (*parameters, *buffers)) / 1e6,
-    }
 
 
 def _report(spec: ModelSpec, measured: Measurement, outcome: str | None, saved: str | None) -> Any:

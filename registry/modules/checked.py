@@ -21,7 +21,7 @@ class Checked(nn.Module):
 
     def check_inputs(self, *args: Any, **kwargs: Any) -> None:
         """Raises RegistryError for arguments that would fail, or silently train on nonsense; given what `forward` is."""
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} does not say what it checks")
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.checks_inputs and not (torch.compiler.is_compiling() or torch._C._get_tracing_state()):

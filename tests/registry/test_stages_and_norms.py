@@ -534,3 +534,10 @@ def test_maps_that_are_not_layers_of_one_stage_are_refused(paths: list[str], mis
         FeatureExtractor(backbone, maps)
     layers = "0, 1" if paths[0] == "0" else "0"
     assert str(caught.value) == f"the backbone has no layer `{missing or 'b.0'}` among {layers}"
+
+
+def test_an_accepted_rule_that_does_not_exist_is_an_error() -> None:
+    with pytest.raises(registry.SpecError) as caught:
+        registry.load_spec("mobilenet_v3_small", overrides={"accepts": ["REG207", "REG27"]})
+    found = [(d.rule, d.message) for d in caught.value.diagnostics]
+    assert found == [("REG105", "there is no rule `REG27`")]

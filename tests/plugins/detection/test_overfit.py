@@ -65,7 +65,8 @@ def test_faster_rcnn_overfits_four_real_images(shared_data: Path) -> None:
             "backbone.trainable_stages": 6,
         },
     )
-    task = registry.default_registry().task(model.spec)  # type: ignore[arg-type]
+    spec: Any = model.spec
+    task = registry.default_registry().task(spec)
     inputs = [task.preprocess(read_image(folder / "images" / image["file_name"])) for image in images]
     targets = []
     for image in images:
@@ -77,7 +78,7 @@ def test_faster_rcnn_overfits_four_real_images(shared_data: Path) -> None:
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)
     model.train()
     for _ in range(STEPS):
-        losses = task.losses(model, inputs, targets, model.spec.head)  # type: ignore[union-attr, arg-type]
+        losses = task.losses(model, inputs, targets, spec.head)
         optimizer.zero_grad()
         torch.stack(list(losses.values())).sum().backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 5.0)

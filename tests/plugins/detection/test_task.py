@@ -4,22 +4,16 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
+import torch
+from PIL import Image, ImageDraw
+from torch import Tensor
+from torchvision.transforms._presets import ObjectDetection
 
 import registry
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-torch = pytest.importorskip("torch")
-pytest.importorskip("torchvision")
-
-from PIL import Image, ImageDraw  # noqa: E402
-from torchvision.transforms._presets import ObjectDetection  # noqa: E402
-
-from registry.predictor import Predictor  # noqa: E402
+from registry.predictor import Predictor
 
 LARGE, LOW, SSDLITE = "fasterrcnn_mnv3_large_fpn", "fasterrcnn_mnv3_large_320_fpn", "ssdlite320_mnv3_large"
 GREY = (90, 90, 90)
