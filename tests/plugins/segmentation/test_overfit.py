@@ -55,8 +55,8 @@ def test_lraspp_overfits_four_real_images(shared_data: Path) -> None:
     ]
     inputs = task.collate([task.preprocess(picture) for picture in pictures])
     targets = torch.stack([torch.from_numpy(numpy.array(mask)).long() for mask in masks])
-    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=STEPS)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, weight_decay=0)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 1e-3, total_steps=STEPS)
     model.train()
     for _ in range(STEPS):
         losses = task.losses(model, inputs, targets, spec.head)
