@@ -38,8 +38,8 @@ def draw_boxes(image: Image.Image, boxes: Sequence[tuple[Sequence[float], int, s
 
 
 def class_colour(index: int) -> tuple[int, int, int]:
-    """A bright colour for a class: hues a golden section apart, so that neighbours differ."""
-    red, green, blue = colorsys.hsv_to_rgb(index * 0.61803399 % 1, 0.75, 0.95)
+    """A bright colour for a class: hues a golden section apart, and three depths in turn, for hues come back after 34."""
+    red, green, blue = colorsys.hsv_to_rgb(index * 0.61803399 % 1, (0.75, 0.5, 1.0)[index % 3], 0.95)
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
