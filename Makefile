@@ -15,7 +15,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy registry plugins/registry_mobilenet plugins/registry_classification plugins/registry_demo \
-		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines
+		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines \
+		plugins/registry_handbook
 	$(BIN)/lint-imports
 	$(BIN)/registry validate
 

@@ -19,16 +19,30 @@ class Related:
 
 
 @dataclass(frozen=True)
+class Fix:
+    """An edit that mends a document without changing what it means.
+
+    Attributes:
+        span: the text to replace.
+        text: what takes its place.
+    """
+
+    span: Span
+    text: str
+
+
+@dataclass(frozen=True)
 class Diagnostic:
     """One thing that is wrong, or worth a warning, at one place.
 
     Attributes:
         rule: stable id, such as `REG101`; `registry.rules` says what each means.
-        severity: `error` stops a build, `warning` does not.
+        severity: `error` stops a build; `warning` fails a strict validation; `note` fails nothing.
         message: what is wrong, in one sentence without a full stop.
         span: where.
         suggestion: what to write instead, or None.
         related: other places, such as the document that inherits a wrong value.
+        fix: an edit that mends it, where a machine may make it; else None.
     """
 
     rule: str
@@ -37,6 +51,7 @@ class Diagnostic:
     span: Span
     suggestion: str | None = None
     related: tuple[Related, ...] = ()
+    fix: Fix | None = None
 
     @property
     def text(self) -> str:

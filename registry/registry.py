@@ -234,7 +234,7 @@ class Registry:
 
     def _checked(self, document: Document, root: Mapping) -> ModelSpec:
         spec, found = self.library.check(document, root)
-        for diagnostic in found:
+        for diagnostic in (d for d in found if d.severity == "warning"):
             warnings.warn(str(diagnostic), RegistryWarning, stacklevel=4)
         assert isinstance(spec, ModelSpec)
         return spec

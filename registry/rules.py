@@ -1,4 +1,7 @@
-"""The stable ids of what can be wrong with a document. 0xx: the text, 1xx: one value, 2xx: values against each other."""
+"""The stable ids of what the core can find in a document; plugins add their own with `register.rules`.
+
+0xx: the text, 1xx: one value, 2xx: values against each other, 3xx: what was measured against what was declared.
+"""
 
 from __future__ import annotations
 
@@ -32,5 +35,4 @@ RULES: Final[dict[str, str]] = {
     "REG204": "class counts that do not agree",
     "REG205": "unknown list of categories",
     "REG206": "unknown weights",
-    "REG207": "pyramid levels of one stride, of which only one is pooled",
 }

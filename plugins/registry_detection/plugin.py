@@ -21,3 +21,4 @@ def registry_parts(register: Registrar) -> None:
     )
     register.categories("coco91", "registry_detection", "categories/coco91.txt")
     register.catalog("registry_detection", "catalog")
+    register.rules("registry_detection", "rules")

@@ -16,6 +16,7 @@ from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Scalar, plain
 from registry.specs import Finding, ModelSpec, PartSpec, Spec, TaskSpec
+from registry.suggest import did_you_mean
 
 _ENVELOPE = (*OWN_KEYS, "references")
 #: Names of the sources that overrides have.
@@ -60,6 +61,7 @@ class Checker:
             return None, found
         place = _class_count_place(document, root)
         findings = [*_guarded(spec), *self._categories_findings(spec.task, spec.head.num_classes, place)]
+        findings += self._accepts_findings(spec)
         found += [_diagnostic(finding, root) for finding in findings if not _accepted(finding, spec)]
         found += self._weights(spec, root)
         return spec, found
@@ -124,6 +126,12 @@ class Checker:
                 f"the head tells {num_classes} classes apart, but {label} {len(names)} names",
                 f"write {num_classes} names, or `categories: null`",
             )
+
+    def _accepts_findings(self, spec: ModelSpec) -> Iterator[Finding]:
+        for index, rule in enumerate(spec.accepts):
+            if rule not in self._host.rule_ids:
+                hint = did_you_mean(rule, self._host.rule_ids)
+                yield Finding("REG105", ("accepts", index), f"there is no rule `{rule}`", hint)
 
     def _weights(self, spec: ModelSpec, root: Mapping) -> Iterator[Diagnostic]:
         """Task and backbone settings that travel with weights must fit the model's."""
@@ -198,7 +206,7 @@ def _guarded(spec: ModelSpec | PartSpec) -> Iterable[Finding]:
 
 def _accepted(finding: Finding, spec: ModelSpec) -> bool:
     """A warning that the author of the document knows about."""
-    return finding.severity == "warning" and finding.rule in spec.accepts
+    return finding.severity != "error" and finding.rule in spec.accepts
 
 
 def _diagnostic(finding: Finding, root: Mapping) -> Diagnostic:

@@ -18,6 +18,7 @@ _VERBS = {
     "show": "Describe a model: figures, weights, feature maps.",
     "explain": "Print a merged spec, each value with the line that set it.",
     "validate": "Check spec files, without torch.",
+    "rule": "Explain what a rule means, with a wrong and a right example.",
     "build": "Build a model and report parameters, multiply-adds and feature maps.",
     "predict": "Run a model on images.",
     "plugins": "List plugins and what they bring.",

@@ -43,7 +43,7 @@ def command(model: str, assignments: tuple[str, ...], output_format: str) -> Non
 
 def _notes(spec: ModelSpec) -> list[Finding]:
     """Warnings that the author of the document knows about and silenced."""
-    return [finding for finding in spec.check() if finding.severity == "warning" and finding.rule in spec.accepts]
+    return [finding for finding in spec.check() if finding.severity != "error" and finding.rule in spec.accepts]
 
 
 def _described(spec: ModelSpec, features: tuple[FeatureMap, ...], categories: tuple[str, ...] | None) -> Iterator[str]:

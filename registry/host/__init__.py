@@ -3,7 +3,7 @@
 from registry.host.discovery import Candidate, discover
 from registry.host.hookspecs import hookimpl, hookspec
 from registry.host.host import PluginHost
-from registry.host.records import CatalogRecord, CategoriesRecord, CommandRecord, PartRecord, PluginRecord
+from registry.host.records import CatalogRecord, CategoriesRecord, CommandRecord, PartRecord, PluginRecord, RulesRecord
 from registry.host.registrar import Registrar
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "PluginHost",
     "PluginRecord",
     "Registrar",
+    "RulesRecord",
     "discover",
     "hookimpl",
     "hookspec",

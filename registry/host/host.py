@@ -7,6 +7,8 @@ import os
 import time
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from functools import cached_property
+from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import pluggy
@@ -24,6 +26,7 @@ from registry.host.records import (
     PluginRecord,
 )
 from registry.host.registrar import Registrar
+from registry.rules import RULES
 from registry.specs import (
     BackboneSpec,
     DatasetSpec,
@@ -128,6 +131,17 @@ class PluginHost:
     def commands(self) -> list[CommandRecord]:
         """Every verb that plugins add to the command line."""
         return [command for contribution in self._contributions() for command in contribution.commands]
+
+    @cached_property
+    def rule_pages(self) -> dict[str, Path]:
+        """The page of each rule that some plugin explains, the first plugin's where several do."""
+        folders = [record.folder for contribution in self._contributions() for record in contribution.rules]
+        return {page.stem: page for folder in reversed(folders) for page in sorted(folder.glob("*.md"))}
+
+    @property
+    def rule_ids(self) -> set[str]:
+        """Every rule of the core and of plugins."""
+        return {*RULES, *self.rule_pages}
 
     def part(self, kind: str, type_name: str) -> PartRecord:
         """The part of that kind and type; `distribution/type` chooses between several.

@@ -54,6 +54,14 @@ class CategoriesRecord:
 
 
 @dataclass(frozen=True)
+class RulesRecord:
+    """A folder of pages that explain rules, `ID.md` each."""
+
+    folder: Path
+    origin: Origin = field(compare=False)
+
+
+@dataclass(frozen=True)
 class CommandRecord:
     """A verb of the command line; `target` is a click command."""
 
@@ -71,6 +79,7 @@ class Contribution:
     catalogs: list[CatalogRecord] = field(default_factory=list)
     categories: list[CategoriesRecord] = field(default_factory=list)
     commands: list[CommandRecord] = field(default_factory=list)
+    rules: list[RulesRecord] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

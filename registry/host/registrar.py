@@ -14,6 +14,7 @@ from registry.host.records import (
     Contribution,
     Origin,
     PartRecord,
+    RulesRecord,
 )
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -69,10 +70,7 @@ class Registrar:
 
     def catalog(self, package: str, folder: str) -> None:
         """A folder of YAML documents inside an importable package, which is not imported for it."""
-        path = self._inside(package, folder)
-        if not path.is_dir():
-            raise PluginError(f"register.catalog: there is no folder `{folder}` in the package `{package}`")
-        self.contribution.catalogs.append(CatalogRecord(path, self._origin))
+        self.contribution.catalogs.append(CatalogRecord(self._folder("catalog", package, folder), self._origin))
 
     def categories(self, name: str, package: str, file: str) -> None:
         """A list of class names: a UTF-8 text file inside a package, one name a line, in the order of the outputs."""
@@ -81,6 +79,14 @@ class Registrar:
         if not path.is_file():
             raise PluginError(f"register.categories: there is no file `{file}` in the package `{package}`")
         self.contribution.categories.append(CategoriesRecord(name, path, self._origin))
+
+    def rules(self, package: str, folder: str) -> None:
+        """A folder of Markdown pages inside a package, `ID.md` for each rule that the plugin's checks report.
+
+        A page begins with `# ID: title`, and has a wrong and a right example; see `registry.host.rule_pages`. Ids of the core
+        begin with REG; choose other letters for yours.
+        """
+        self.contribution.rules.append(RulesRecord(self._folder("rules", package, folder), self._origin))
 
     def command(self, name: str, *, target: str, summary: str) -> None:
         """A verb of the command line: `target` is a `click.Command`, `summary` its line in `registry --help`."""
@@ -106,6 +112,12 @@ class Registrar:
     def _check_target(label: str, value: str) -> None:
         if not isinstance(value, str) or not _TARGET.fullmatch(value):
             raise PluginError(f"{label}={value!r} is not of the form 'module:attribute'")
+
+    def _folder(self, method: str, package: str, folder: str) -> Path:
+        path = self._inside(package, folder)
+        if not path.is_dir():
+            raise PluginError(f"register.{method}: there is no folder `{folder}` in the package `{package}`")
+        return path
 
     @staticmethod
     def _inside(package: str, relative: str) -> Path:

@@ -19,6 +19,7 @@ def as_data(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:
             "suggestion": diagnostic.suggestion,
             **_position(diagnostic.span),
             "related": [{"message": related.message, **_position(related.span)} for related in diagnostic.related],
+            "fix": None if diagnostic.fix is None else {"text": diagnostic.fix.text, **_position(diagnostic.fix.span)},
         }
         for diagnostic in diagnostics
     ]

@@ -8,6 +8,7 @@ from registry.diagnostics import Diagnostic
 from registry.source import Span
 
 _RED, _YELLOW, _BLUE, _BOLD, _OFF = "\033[31m", "\033[33m", "\033[34m", "\033[1m", "\033[0m"
+_TONES = {"error": _RED, "warning": _YELLOW, "note": _BLUE}
 _WIDEST = 160
 
 
@@ -18,7 +19,7 @@ def render(diagnostics: Sequence[Diagnostic], *, color: bool = False) -> str:
 
 def summary(diagnostics: Sequence[Diagnostic]) -> str:
     """`2 errors, 1 warning`, or `no problems`."""
-    counts = [(sum(d.severity == name for d in diagnostics), name) for name in ("error", "warning")]
+    counts = [(sum(d.severity == name for d in diagnostics), name) for name in ("error", "warning", "note")]
     return ", ".join(f"{n} {name}{'s' if n != 1 else ''}" for n, name in counts if n) or "no problems"
 
 
@@ -30,7 +31,7 @@ def _painter(color: bool) -> Painter:
 
 
 def _one(diagnostic: Diagnostic, paint: Painter) -> str:
-    tone = _RED if diagnostic.severity == "error" else _YELLOW
+    tone = _TONES[diagnostic.severity]
     head = f"{paint(str(diagnostic.span), _BOLD)}: {paint(diagnostic.severity, tone)}: {diagnostic.message}"
     lines = [f"{head} {paint(f'[{diagnostic.rule}]', tone)}", *_excerpt(diagnostic.span, paint, tone)]
     if diagnostic.suggestion:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Severity = Literal["error", "warning"]
+#: An error stops a build, a warning is worth a look, a note is good to know.
+Severity = Literal["error", "warning", "note"]
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,7 @@ class Finding:
         path: where in the spec that reports it, as keys and indices; `("head", "levels", 0)`.
         message: what is wrong, in one sentence.
         suggestion: what to write instead, or None.
-        severity: an error stops a build, a warning does not.
+        severity: an error stops a build; a warning fails a strict validation; a note fails nothing.
     """
 
     rule: str

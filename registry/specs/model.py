@@ -11,7 +11,6 @@ from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, Va
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from registry.errors import RegistryError
-from registry.rules import RULES
 from registry.specs.base import Listed, Spec
 from registry.specs.findings import Finding
 from registry.specs.parts import (
@@ -23,7 +22,6 @@ from registry.specs.parts import (
     RecipeSpec,
     TaskSpec,
 )
-from registry.suggest import did_you_mean
 
 
 class ReferenceSpec(Spec):
@@ -157,10 +155,6 @@ class ModelSpec(Spec):
         if not any(finding.severity == "error" for finding in own):
             yield from self._check_stages()
             yield from (finding.within("head") for finding in self.head.check_backbone(self.backbone))
-        for index, rule in enumerate(self.accepts):
-            if rule not in RULES:
-                hint = did_you_mean(rule, RULES)
-                yield Finding("REG105", ("accepts", index), f"there is no rule `{rule}`", hint)
         if self.default_weights is not None and self.default_weights not in self.weights:
             known = ", ".join(f"`{name}`" for name in self.weights) or "none"
             yield Finding(

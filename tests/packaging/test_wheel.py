@@ -52,6 +52,7 @@ def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wh
         "registry_detection",
         "registry_segmentation",
         "registry_baselines",
+        "registry_handbook",
     }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names
