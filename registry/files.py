@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 import secrets
+import shutil
 from pathlib import Path
 
 
-def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
+def write_atomically(path: str | os.PathLike[str], data: bytes, *, like: str | os.PathLike[str] | None = None) -> None:
     """Writes beside the target, flushes to disk, and takes its place; on failure nothing is left.
+
+    Args:
+        like: a file whose permissions the new one gets; by default those that the user's umask grants.
 
     Raises:
         OSError: no such folder, no permission, no space.
@@ -21,6 +25,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        if like is not None:
+            shutil.copymode(like, temporary)
         os.replace(temporary, target)
     except BaseException:
         temporary.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import warnings
 from collections.abc import Iterable, Sequence
@@ -9,7 +10,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from registry.assemble import InputRule, Wishes, build_model, build_task, read_spec_text, save
+from registry.assemble import (
+    InputRule,
+    Wishes,
+    build_model,
+    build_task,
+    deep_findings,
+    read_spec_text,
+    require_torch,
+    save,
+)
 from registry.catalog import (
     Document,
     Explanation,
@@ -17,6 +27,7 @@ from registry.catalog import (
     Override,
     Overrides,
     Reference,
+    Validation,
     from_assignments,
     from_mapping,
     is_checkpoint,
@@ -176,6 +187,19 @@ class Registry:
             UnknownNameError, ConflictError, SpecError: as `load_spec`.
         """
         return self.library.explain(self._open(model, kind), _as_overrides(overrides))
+
+    def validation(self, *, deep: bool = False) -> Validation:
+        """A run that validates one file, text or document after the other; names must differ from one another's.
+
+        Args:
+            deep: build each model and backbone on the meta device and hold it to what its document declares.
+
+        Raises:
+            MissingExtraError: `deep`, and torch is not installed.
+        """
+        if deep:
+            require_torch("a deep validation")
+        return self.library.validation(functools.partial(deep_findings, self.host) if deep else None)
 
     def validate(self, *paths: str | os.PathLike[str]) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents of files and folders, or of the catalog if none are given.

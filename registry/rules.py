@@ -28,6 +28,7 @@ RULES: Final[dict[str, str]] = {
     "REG111": "a path that leaves its root",
     "REG112": "a version of the document format that cannot be read",
     "REG113": "an override that names no setting",
+    "REG114": "a name that was given up",
     "REG199": "a value that is not valid",
     "REG201": "settings of one part contradict each other",
     "REG202": "a head needs feature maps that the backbone does not yield",
@@ -35,4 +36,8 @@ RULES: Final[dict[str, str]] = {
     "REG204": "class counts that do not agree",
     "REG205": "unknown list of categories",
     "REG206": "unknown weights",
+    "REG301": "a model that cannot be built or run",
+    "REG302": "feature maps that are not as declared",
+    "REG303": "figures that are not as declared",
+    "REG304": "a budget that is exceeded",
 }

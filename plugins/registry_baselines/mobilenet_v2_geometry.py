@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -41,12 +42,17 @@ def nominal_stride(rows: Sequence[RowSpec]) -> int:
     return stride
 
 
-def blocks_of(spec: MobileNetV2Spec) -> Iterator[Block]:
+@functools.lru_cache(maxsize=128)  # checks ask several times for the blocks of one spec
+def blocks_of(spec: MobileNetV2Spec) -> tuple[Block, ...]:
     """Every block in order.
 
     Source: torchvision.models.mobilenetv2. A row's stride is its first block's; a stride that would pass the output stride
     becomes a dilation, as in torchvision.models.mobilenetv3; the residual follows the stride of the table.
     """
+    return tuple(_blocks(spec))
+
+
+def _blocks(spec: MobileNetV2Spec) -> Iterator[Block]:
     limit, total, rate = spec.output_stride or nominal_stride(spec.blocks), 2, 1
     before = spec.scaled(spec.stem_channels)
     for row in spec.blocks:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -45,11 +46,16 @@ def nominal_stride(spec: ResNetSpec) -> int:
     return int(STEM_STRIDE * 2 ** (len(spec.layers) - 1))
 
 
-def stages_of(spec: ResNetSpec) -> Iterator[Stage]:
+@functools.lru_cache(maxsize=128)  # checks ask several times for the stages of one spec
+def stages_of(spec: ResNetSpec) -> tuple[Stage, ...]:
     """Every stage in order.
 
     Source: torchvision.models.resnet, `ResNet._make_layer`. Steps that would pass the output stride become dilations.
     """
+    return tuple(_stages(spec))
+
+
+def _stages(spec: ResNetSpec) -> Iterator[Stage]:
     limit = spec.output_stride or nominal_stride(spec)
     before, total, rate = spec.stem_channels, STEM_STRIDE, 1
     for index, repeats in enumerate(spec.layers):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import nn
 from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.rpn import AnchorGenerator
+from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork
 from torchvision.ops import MultiScaleRoIAlign
 
 from registry.specs import BackboneSpec
@@ -17,6 +21,18 @@ class FasterRCNNModel(CheckedDetector, FasterRCNN):  # type: ignore[misc]  # tor
     """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
     and `scores` (N); in training, with targets, to a dict of four losses.
     """
+
+    def fixed_forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What is computed whatever the images show: the pyramid, and the box head on as many proposals as it may be given."""
+        rpn: RegionProposalNetwork = self.rpn
+        boxes: RoIHeads = self.roi_heads
+        pyramid = cast("nn.Module", self.backbone)
+        features = list(pyramid(images).values())
+        rpn.head(features)
+        side = boxes.box_roi_pool.output_size[0]
+        pooled = features[0].new_empty(len(images) * rpn.post_nms_top_n(), features[0].shape[1], side, side)
+        scores, corrections = boxes.box_predictor(boxes.box_head(pooled))
+        return scores, corrections
 
 
 def build(spec: FasterRCNNSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> FasterRCNNModel:

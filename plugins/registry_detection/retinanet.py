@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import cast
+
+import torch
 from torch import nn
 from torchvision.models.detection.anchor_utils import AnchorGenerator
 from torchvision.models.detection.retinanet import RetinaNet
@@ -16,6 +19,12 @@ class RetinaNetModel(CheckedDetector, RetinaNet):  # type: ignore[misc]  # torch
     """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
     and `scores` (N); in training, with targets, to a dict of two losses.
     """
+
+    def fixed_forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What is computed whatever the images show: everything before boxes are chosen."""
+        pyramid, head = cast("nn.Module", self.backbone), cast("nn.Module", self.head)
+        outputs: dict[str, torch.Tensor] = head(list(pyramid(images).values()))
+        return outputs
 
 
 def build(spec: RetinaNetSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> RetinaNetModel:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from typing import cast
 
 import torch
 from torch import nn
@@ -21,6 +22,12 @@ class SSDLiteModel(CheckedDetector, SSD):  # type: ignore[misc]  # torchvision s
     """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
     and `scores` (N); in training, with targets, to a dict of two losses.
     """
+
+    def fixed_forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
+        """What is computed whatever the images show: everything before boxes are chosen."""
+        levels, head = cast("nn.Module", self.backbone), cast("nn.Module", self.head)
+        outputs: dict[str, torch.Tensor] = head(list(levels(images).values()))
+        return outputs
 
 
 class LevelsWithExtras(nn.Module):

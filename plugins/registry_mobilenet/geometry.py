@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -66,12 +67,17 @@ def output_stride(spec: MobileNetV3Spec) -> int:
     return spec.output_stride or (nominal // 2 if spec.dilated else nominal)
 
 
-def blocks_of(spec: MobileNetV3Spec) -> Iterator[Block]:
+@functools.lru_cache(maxsize=128)  # checks ask several times for the blocks of one spec
+def blocks_of(spec: MobileNetV3Spec) -> tuple[Block, ...]:
     """Every block of the backbone in order.
 
     Source: torchvision.models.mobilenetv3. A reduced tail halves the last stage before the width multiplier is applied; a
     stride that would pass the output stride becomes a dilation; the residual follows the stride of the table.
     """
+    return tuple(_blocks(spec))
+
+
+def _blocks(spec: MobileNetV3Spec) -> Iterator[Block]:
     limit, stride, rate = output_stride(spec), 2, 1
     tail = tail_start(spec.blocks)
     before = spec.scaled(spec.stem_channels)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Annotated, Literal
 
@@ -89,18 +90,11 @@ class MobileNetV3Spec(BackboneSpec):
 
     def last_channels(self) -> int:
         """Channels after the last 1x1 convolution."""
-        return self.last_ratio * list(blocks_of(self))[-1].out
+        return self.last_ratio * blocks_of(self)[-1].out
 
     def feature_maps(self) -> tuple[FeatureMap, ...]:
         """`c0` after the stem, one map where each block with a stride of 2 stands, and the last convolution."""
-        stride = 2
-        maps = [FeatureMap(name="c0", channels=self.scaled(self.stem_channels), stride=stride, module="features.0")]
-        for index, block in enumerate(blocks_of(self), start=1):
-            stride *= block.stride
-            if block.opens_stage:
-                maps.append(self._map(len(maps), block.out, stride, index))
-        maps.append(self._map(len(maps), self.last_channels(), stride, len(self.blocks) + 1))
-        return tuple(maps)
+        return _maps(self)
 
     def inner_maps(self) -> tuple[FeatureMap, ...]:
         """`cN_expansion`: what the first 1x1 convolution of a block with a stride of 2 yields, before the stride."""
@@ -140,6 +134,18 @@ class MobileNetV3Spec(BackboneSpec):
         counts |= {count for block in blocks_of(self) for count in (block.expanded, block.out)}
         return group_findings(self.norm, counts, "norm")
 
-    @staticmethod
-    def _map(level: int, channels: int, stride: int, index: int) -> FeatureMap:
-        return FeatureMap(name=f"c{level}", channels=channels, stride=stride, module=f"features.{index}")
+
+@functools.lru_cache(maxsize=128)
+def _maps(spec: MobileNetV3Spec) -> tuple[FeatureMap, ...]:
+    stride = 2
+    maps = [_map(0, spec.scaled(spec.stem_channels), stride, 0)]
+    for index, block in enumerate(blocks_of(spec), start=1):
+        stride *= block.stride
+        if block.opens_stage:
+            maps.append(_map(len(maps), block.out, stride, index))
+    maps.append(_map(len(maps), spec.last_channels(), stride, len(spec.blocks) + 1))
+    return tuple(maps)
+
+
+def _map(level: int, channels: int, stride: int, index: int) -> FeatureMap:
+    return FeatureMap(name=f"c{level}", channels=channels, stride=stride, module=f"features.{index}")

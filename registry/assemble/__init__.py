@@ -2,6 +2,8 @@
 
 from registry.assemble.build import build_model, build_task
 from registry.assemble.checkpoint import read_spec_text, save
+from registry.assemble.construct import require_torch
+from registry.assemble.deep import deep_findings
 from registry.assemble.fit import InputRule, Wishes
 from registry.assemble.measure import MeasuredMap, Measurement, check_forward, elements, measure
 
@@ -13,8 +15,10 @@ __all__ = [
     "build_model",
     "build_task",
     "check_forward",
+    "deep_findings",
     "elements",
     "measure",
     "read_spec_text",
+    "require_torch",
     "save",
 ]

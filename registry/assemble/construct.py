@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from registry.errors import MissingExtraError, RegistryError
 from registry.host import PluginHost
-from registry.specs import ModelSpec
+from registry.specs import BackboneSpec, ModelSpec
 
 if TYPE_CHECKING:
     import torch
@@ -22,9 +22,9 @@ def require_torch(what: str) -> None:
         raise MissingExtraError(what, "torch", error.name or "torch") from error
 
 
-def construct_backbone(host: PluginHost, spec: ModelSpec) -> nn.Module:
-    """The backbone alone, its parameters as the constructors of its layers leave them."""
-    backbone: nn.Module = host.target(spec.backbone)(spec.backbone)
+def construct_backbone(host: PluginHost, spec: BackboneSpec) -> nn.Module:
+    """A backbone alone, its parameters as the constructors of its layers leave them."""
+    backbone: nn.Module = host.target(spec)(spec)
     return backbone
 
 
@@ -48,7 +48,7 @@ def construct(
     """
     from registry.modules.freeze import freeze_stages
 
-    backbone = construct_backbone(host, spec)
+    backbone = construct_backbone(host, spec.backbone)
     if trained is not None:
         freeze_stages(spec.backbone, backbone, trained)
     model: nn.Module = host.target(spec.head)(spec.head, backbone, spec.backbone)

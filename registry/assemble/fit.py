@@ -80,7 +80,7 @@ def fit_backbone(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes
     def layout(channels: int) -> State:
         changed = spec.backbone.model_copy(update={"in_channels": channels})
         with torch.device("meta"):
-            return construct_backbone(host, spec.model_copy(update={"backbone": changed})).state_dict()
+            return construct_backbone(host, changed).state_dict()
 
     channels = spec.backbone.in_channels
     expected, wider = layout(channels), layout(channels + 1)

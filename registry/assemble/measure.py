@@ -117,7 +117,7 @@ def _measured_maps(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> 
         return hook
 
     with torch.device("meta"):
-        backbone = construct_backbone(host, spec).eval()
+        backbone = construct_backbone(host, spec.backbone).eval()
     for feature in spec.backbone.feature_maps():
         backbone.get_submodule(feature.module).register_forward_hook(note(feature.name))
     with torch.no_grad():

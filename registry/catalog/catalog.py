@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections import OrderedDict
 from functools import cached_property
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from registry.diagnostics import Diagnostic, SpecError
 from registry.errors import ConflictError, UnknownNameError
 from registry.host import PluginHost
 from registry.source import Source, Span
+from registry.specs import Rename
 from registry.suggest import did_you_mean
 
 
@@ -23,6 +26,7 @@ class Catalog:
 
     def __init__(self, host: PluginHost) -> None:
         self._host = host
+        self._parents = _Parents()
 
     @cached_property
     def _read(self) -> tuple[list[Document], list[Diagnostic]]:
@@ -45,6 +49,15 @@ class Catalog:
         """What is wrong with catalog files that could not be read."""
         return self._read[1]
 
+    def former(self, kind: str, name: str) -> Rename | None:
+        """The rename of a document's name that was given up and is no other document's now; else None."""
+        bare = name.rpartition("/")[2]
+        return None if (kind, bare) in self._index else self._former.get((kind, bare))
+
+    @cached_property
+    def _former(self) -> dict[tuple[str, str], Rename]:
+        return {(d.kind, old): rename for d in self.documents for old, rename in d.former.items()}
+
     @cached_property
     def _index(self) -> dict[tuple[str, str], list[Document]]:
         index: dict[tuple[str, str], list[Document]] = {}
@@ -60,6 +73,8 @@ class Catalog:
     def providers(self, kind: str, name: str) -> list[Document]:
         """Every document that answers to a name, or to `distribution/name`."""
         distribution, _, bare = name.rpartition("/")
+        rename = self.former(kind, bare)
+        bare = bare if rename is None else rename.name
         found = self._index.get((kind, bare), [])
         return [d for d in found if not distribution or (d.origin and d.origin.distribution == distribution)]
 
@@ -103,7 +118,7 @@ class Catalog:
         path = inside(reference, Path(by.file).resolve().parent, by.root)
         if path is None:
             raise OutsideError(f"the path `{reference}` leaves {by.root}")
-        documents, diagnostics = read_documents(path, root=by.root, origin=by.origin)
+        documents, diagnostics = self._parents.read(path, by)
         if diagnostics:
             raise SpecError(diagnostics)
         return _only(documents, kind, path)
@@ -115,6 +130,28 @@ class Catalog:
             return f"{text}; there is a {elsewhere[0]} of that name"
         hint = did_you_mean(name, self.names(kind))
         return f"{text}; {hint}" if hint else text
+
+
+class _Parents:
+    """Users' files that others extend, read once while they stay as they are; the least used are forgotten."""
+
+    _MOST = 64
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[object, tuple[list[Document], list[Diagnostic]]] = OrderedDict()
+
+    def read(self, path: Path, by: Document) -> tuple[list[Document], list[Diagnostic]]:
+        """The documents of a file as one of them in `by.root` sees them."""
+        try:
+            seen = os.stat(path)
+        except OSError:
+            return read_documents(path, root=by.root, origin=by.origin)  # which says why
+        key = (path, by.root, by.origin, os.getcwd(), seen.st_mtime_ns, seen.st_size, seen.st_ino)
+        found = self._kept.pop(key, None) or read_documents(path, root=by.root, origin=by.origin)
+        self._kept[key] = found
+        if len(self._kept) > self._MOST:
+            self._kept.popitem(last=False)
+        return found
 
 
 def _only(documents: list[Document], kind: str, path: str | Path) -> Document:

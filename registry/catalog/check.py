@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from registry.catalog.documents import OWN_KEYS, Document, EnvelopeSpec
 from registry.catalog.merge import merge
+from registry.catalog.renames import rename_keys
 from registry.catalog.translate import Place, locate, translate
 from registry.diagnostics import Diagnostic, Related, errors
 from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Scalar, plain
 from registry.specs import Finding, ModelSpec, PartSpec, Spec, TaskSpec
+from registry.specs.model import type_of
 from registry.suggest import did_you_mean
 
 _ENVELOPE = (*OWN_KEYS, "references")
@@ -28,6 +31,7 @@ class Checker:
 
     def __init__(self, host: PluginHost) -> None:
         self._host = host
+        self._categories: dict[Path, tuple[str, ...]] = {}
 
     def check(self, document: Document, root: Mapping) -> tuple[Spec | None, list[Diagnostic]]:
         """The spec of a resolved document, None if it has errors, and every diagnostic.
@@ -38,6 +42,14 @@ class Checker:
         spec, found = self._model(document, root) if document.kind == "model" else self._part(document, root)
         diagnostics = [_with_heir(diagnostic, document) for diagnostic in found]
         return (None if errors(diagnostics) else spec), diagnostics
+
+    def placed(
+        self, document: Document, root: Mapping, spec: Spec, findings: Iterable[Finding]
+    ) -> Iterator[Diagnostic]:
+        """Findings about a checked document at their places in it, without those that its author accepts."""
+        for finding in findings:
+            if not isinstance(spec, ModelSpec) or not _accepted(finding, spec):
+                yield _with_heir(_diagnostic(finding, root), document)
 
     def categories(self, task: TaskSpec) -> tuple[str, ...] | None:
         """The class names of a task, a registered list's read from its file; raises as `categories_named` does."""
@@ -50,13 +62,17 @@ class Checker:
             UnknownNameError, ConflictError: no plugin, or several, register it.
         """
         record = self._host.categories_named(name)
+        if record.file in self._categories:
+            return self._categories[record.file]
         try:
-            return tuple(record.file.read_text(encoding="utf-8-sig").splitlines())
+            names = tuple(record.file.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
             raise PluginError(f"the list of categories `{name}` of {record.origin} cannot be read: {error}") from error
+        self._categories[record.file] = names
+        return names
 
     def _model(self, document: Document, root: Mapping) -> tuple[ModelSpec | None, list[Diagnostic]]:
-        spec, found = self._validate(ModelSpec, root)
+        spec, found, root = self._validate(ModelSpec, root)
         if not isinstance(spec, ModelSpec):
             return None, found
         place = _class_count_place(document, root)
@@ -68,7 +84,7 @@ class Checker:
 
     def _part(self, document: Document, root: Mapping) -> tuple[PartSpec | None, list[Diagnostic]]:
         envelope = Mapping({k: e for k, e in root.entries.items() if k in _ENVELOPE and k != "extends"}, root.span)
-        _, found = self._validate(EnvelopeSpec, envelope)
+        _, found, _ = self._validate(EnvelopeSpec, envelope)
         settings = root.without(*_ENVELOPE)
         type_node = settings.get("type")
         if not isinstance(type_node, Scalar) or not isinstance(type_node.value, str):
@@ -80,9 +96,9 @@ class Checker:
         except RegistryError as error:
             message, _, hint = str(error).partition("; ")
             return None, [*found, Diagnostic("REG107", "error", message, type_node.span, hint or None)]
-        bare = type_node.value.rpartition("/")[2]
-        entries = {**settings.entries, "type": replace(settings.entries["type"], node=Scalar(bare, type_node.span))}
-        spec, wrong = self._validate(spec_class, Mapping(entries, settings.span))
+        bare = Scalar(type_of(spec_class, type_node.value), type_node.span)
+        entries = {**settings.entries, "type": settings.entries["type"]._replace(node=bare)}
+        spec, wrong, settings = self._validate(spec_class, Mapping(entries, settings.span))
         found += wrong
         if not isinstance(spec, PartSpec):
             return None, found
@@ -90,24 +106,35 @@ class Checker:
 
     def _validate(
         self, spec_class: type[Spec], root: Mapping, holder: Mapping | None = None, prefix: tuple[str, ...] = ()
-    ) -> tuple[Spec | None, list[Diagnostic]]:
+    ) -> tuple[Spec | None, list[Diagnostic], Mapping]:
         """The spec of a mapping, in which null stands for the default wherever nothing else is allowed.
 
         Args:
             holder: the model's mapping that has this one at `prefix`, if errors are to be told as seen from there.
+
+        Returns:
+            The spec or None, what is wrong or given up, and the mapping by its present names.
         """
+        told: list[Diagnostic] = []
         data: Any = plain(root)
         while True:
             try:
-                return spec_class.model_validate(data, context={"types": self._host}), []
+                return spec_class.model_validate(data, context={"types": self._host}), told, root
             except ValidationError as error:
-                if not _drop_nulls(data, error):
-                    seen_from = ModelSpec if holder is not None else spec_class
-                    return None, list(translate(error, holder or root, seen_from, self._host, prefix=prefix))
+                root, given_up = rename_keys(root, error, spec_class, self._host)
+                if given_up:
+                    told += given_up
+                    data = plain(root)
+                elif not _drop_nulls(data, error):
+                    if holder is None:
+                        return None, [*told, *translate(error, root, spec_class, self._host)], root
+                    entry = holder.entries[prefix[0]]._replace(node=root)
+                    holder = Mapping({**holder.entries, prefix[0]: entry}, holder.span)
+                    return None, [*told, *translate(error, holder, ModelSpec, self._host, prefix=prefix)], root
             except Exception as error:  # code of third parties, which must not take validation down
                 text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}"
                 hint = "this is a fault of the plugin that brings it"
-                return None, [Diagnostic("REG199", "error", text, locate(root, ()).span, hint)]
+                return None, [*told, Diagnostic("REG199", "error", text, locate(root, ()).span, hint)], root
 
     def _categories_findings(
         self, task: TaskSpec, num_classes: int, place: tuple[str, ...] = ("task", "categories")
@@ -152,7 +179,7 @@ class Checker:
             bare = Entry(place.span, Scalar(getattr(spec, key).type, place.span))
             merged = Mapping({"type": bare, **merged.entries}, merged.span)
         holder = Mapping({key: Entry(place.span, merged)}, place.span)
-        part, wrong = self._validate(type(getattr(spec, key)), merged, holder, (key,))
+        part, wrong, _ = self._validate(type(getattr(spec, key)), merged, holder, (key,))
         yield from wrong
         if not isinstance(part, PartSpec):
             return

@@ -13,7 +13,7 @@ from pydantic import Field
 from registry.diagnostics import Diagnostic
 from registry.host.records import Origin
 from registry.source import Mapping, Node, Scalar, Sequence, SourceProblem, Span, read_bytes, read_file
-from registry.specs import PART_KINDS, Listed, ReferenceSpec, Spec
+from registry.specs import PART_KINDS, Listed, ReferenceSpec, Rename, Spec
 from registry.suggest import did_you_mean
 
 KINDS = ("model", *PART_KINDS)
@@ -29,12 +29,15 @@ class EnvelopeSpec(Spec):
     kind: Annotated[str, Field(description="What the document describes.")]
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name among its kind.")]
     aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
+    renames: Annotated[
+        dict[str, str], Field(description="Names it gave up, each with the release that reads it no longer.")
+    ] = {}
     summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""
     references: Annotated[Listed[ReferenceSpec], Field(description="Where it comes from.")] = ()
 
 
 #: Keys of a document that are about it alone and never inherited: a heir's published figures are not its parent's.
-OWN_KEYS = ("spec", "kind", "name", "aliases", "extends", "summary", "figures")
+OWN_KEYS = ("spec", "kind", "name", "aliases", "renames", "extends", "summary", "figures")
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,14 @@ class Document:
         aliases = self.node.get("aliases")
         items = aliases.items if isinstance(aliases, Sequence) else ()
         return (self.name, *(item.value for item in items if isinstance(item, Scalar) and isinstance(item.value, str)))
+
+    @property
+    def former(self) -> dict[str, Rename]:
+        """Names that it gave up."""
+        renames = self.node.get("renames")
+        entries = renames.entries if isinstance(renames, Mapping) else {}
+        releases = {old: entry.node.value for old, entry in entries.items() if isinstance(entry.node, Scalar)}
+        return {old: Rename(self.name, str(release)) for old, release in releases.items()}
 
     @property
     def name_span(self) -> Span:

@@ -16,7 +16,12 @@ from registry.specs import PART_KINDS, PartSpec, PartTypes, Spec
 
 def known_keys(root: type[Spec], node: Node, path: Sequence[str | int], types: PartTypes) -> list[str]:
     """Keys that the mapping at `path` may have, given the root's spec class; empty where that cannot be told."""
-    return sorted({name for found in _models(_at(root, node, path, types)) for name in found.model_fields})
+    return sorted({name for found in models_at(root, node, path, types) for name in found.model_fields})
+
+
+def models_at(root: type[Spec], node: Node, path: Sequence[str | int], types: PartTypes) -> list[type[BaseModel]]:
+    """Spec classes that may describe the mapping at `path`, fewer where the document shows which is meant."""
+    return _models(_at(root, node, path, types))
 
 
 def known_values(root: type[Spec], node: Node, path: Sequence[str | int], types: PartTypes) -> list[str]:

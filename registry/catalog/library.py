@@ -5,6 +5,7 @@ from __future__ import annotations
 import fnmatch
 import json
 import os
+import warnings
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Union
@@ -13,14 +14,16 @@ from registry.catalog.catalog import Catalog
 from registry.catalog.check import Checker
 from registry.catalog.documents import Document, read_documents
 from registry.catalog.explain import Explanation, explanation
-from registry.catalog.files import name_conflicts, spec_files
+from registry.catalog.files import spec_files
 from registry.catalog.merge import merge
 from registry.catalog.overrides import Override, apply
 from registry.catalog.references import is_path, user_path
+from registry.catalog.renames import former_names, given_up
 from registry.catalog.resolve import Resolver
 from registry.catalog.summary import Summary, summarize
+from registry.catalog.validation import Deeper, Validation, each_once
 from registry.diagnostics import Diagnostic, SpecError, in_order
-from registry.errors import RegistryError
+from registry.errors import RegistryError, RegistryWarning
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Node, Scalar, Source, Span
 from registry.source import Sequence as SequenceNode
@@ -71,6 +74,10 @@ class Library:
             return self.from_text(json.dumps(self._host.dump(reference)), f"<{reference.name}>", kind)
         text = os.fspath(reference)
         if isinstance(reference, str) and not is_path(text):
+            rename = self.catalog.former(kind, text)
+            if rename is not None:
+                told = given_up(text, rename, Span(Source(text), 1, 1, 1, len(text) + 1))
+                warnings.warn(told.text, RegistryWarning, stacklevel=4)
             return self.catalog.named(kind, text)
         return self.catalog.in_file(kind, user_path(text))
 
@@ -148,6 +155,7 @@ class Library:
         spec, diagnostics = self._checker.check(document, root)
         if spec is None:
             raise SpecError(diagnostics)
+        diagnostics += former_names(document, self.catalog, self._host)
         return spec, in_order(diagnostics)
 
     def categories(self, task: TaskSpec) -> tuple[str, ...] | None:
@@ -168,42 +176,23 @@ class Library:
         spec, _ = self.check(document, root)
         return explanation(document.kind, document.name, root, spec)
 
-    def validate(self, documents: Iterable[Document]) -> tuple[Diagnostic, ...]:
-        """Everything that is wrong with some documents, each resolved and checked, names included."""
-        documents = list(documents)
-        found = list(name_conflicts(documents, self.catalog))
-        for document in documents:
-            try:
-                _, diagnostics = self._checker.check(document, self._resolver.resolve(document))
-                found += diagnostics
-            except SpecError as error:
-                found += error.diagnostics
-        return _each_once(found)
+    def validation(self, deeper: Deeper | None = None) -> Validation:
+        """A run over files and documents, whose names must differ from one another's.
+
+        Args:
+            deeper: looks further at each document that is right so far.
+        """
+        return Validation(self.catalog, self._resolver, self._checker, self._host, deeper)
 
     def validate_files(self, paths: Iterable[str | os.PathLike[str]]) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents of some files and folders."""
-        documents: list[Document] = []
-        unreadable: list[Diagnostic] = []
-        for path in paths:
-            for file in spec_files(path):
-                found, wrong = read_documents(file)
-                documents += found
-                unreadable += wrong
-        return in_order([*unreadable, *self.validate(documents)])
+        run = self.validation()
+        return each_once([diagnostic for file in spec_files(paths) for diagnostic in run.file(file)])
 
     def validate_text(self, data: bytes, name: str) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents of a text, such as standard input."""
-        documents, unreadable = read_documents(name, data=data)
-        return in_order([*unreadable, *self.validate(documents)])
+        return each_once(self.validation().text(data, name))
 
     def validate_catalog(self) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents that plugins ship."""
-        return in_order([*self.catalog.diagnostics, *self.validate(self.catalog.documents)])
-
-
-def _each_once(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
-    """Sorted, and a mistake that several documents inherit only once, as its own file tells it where that was read too."""
-    kept: dict[object, Diagnostic] = {}
-    for diagnostic in sorted(diagnostics, key=lambda d: len(d.related)):
-        kept.setdefault((diagnostic.rule, diagnostic.message, diagnostic.span), diagnostic)
-    return in_order(kept.values())
+        return each_once([*self.catalog.diagnostics, *self.validation().documents(self.catalog.documents)])

@@ -109,6 +109,8 @@ class Resolver:
     def _is_type(self, kind: str, name: str) -> bool:
         """True for the type of a part, unless a document has that name."""
         distribution, _, bare = name.rpartition("/")
+        rename = self._host.former_type(kind, name)
+        bare = bare if rename is None else rename.name
         known = any(
             (part.kind, part.type) == (kind, bare) and distribution in ("", part.origin.distribution)
             for part in self._host.parts

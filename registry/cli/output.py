@@ -6,11 +6,14 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
+
+T = TypeVar("T")
 
 
 def echo_json(data: Any) -> None:
@@ -63,3 +66,20 @@ def short(path: str) -> str:
 
 def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 3] + "..."
+
+
+def progress(items: Sequence[T], label: str, *, shown: bool) -> Iterator[T]:
+    """The items, with a progress bar on the error output where a person watches it.
+
+    Args:
+        shown: False where no bar is wanted, such as where results come in between.
+    """
+    if len(items) < 2 or not shown or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    # results must reach the output, not the bar's console
+    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
+        yield from bar.track(items, description=label)

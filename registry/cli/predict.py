@@ -7,7 +7,6 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,7 +138,8 @@ def _run(
     results: list[dict[str, Any]] = []
     failures: list[dict[str, str]] = []
     count = 0
-    for file in _with_progress(files, own_output=output_format == "text"):
+    own_output = output_format == "text" and sys.stdout.isatty()
+    for file in output.progress(files, "predicting", shown=not own_output):
         try:
             image, result = predictor.predict(file)
         except ImageError as error:
@@ -162,23 +162,6 @@ def _run(
         else:
             results += task.as_format(output_format, result, ids[file])
     return results, failures, count
-
-
-def _with_progress(files: list[Path], *, own_output: bool) -> Iterator[Path]:
-    """The files, with a progress bar where a person watches the error output and no results come in between.
-
-    Args:
-        own_output: results are printed as they come, not at the end.
-    """
-    if len(files) < 2 or not sys.stderr.isatty() or (own_output and sys.stdout.isatty()):
-        yield from files
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    # results must reach the output, not the bar's console
-    with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as progress:
-        yield from progress.track(files, description="predicting")
 
 
 def _free_names(folder: Path, name: str, endings: list[str], taken: set[str]) -> list[Path]:

@@ -14,13 +14,12 @@ from registry.errors import UnknownNameError
 def command(rule: str | None, output_format: str) -> None:
     """Explain RULE, such as REG101, with a wrong and a right example. Without RULE, list every rule."""
     from registry import default_registry
-    from registry.host.rule_pages import read_page
+    from registry.host.rule_pages import read_page, titles_and_pages
     from registry.rules import RULES
 
     host = default_registry().host
     if rule is None:
-        titles = {**{known: read_page(page).title for known, page in host.rule_pages.items()}, **RULES}
-        rows = [[known, titles[known]] for known in sorted(titles)]
+        rows = [[known, title] for known, title in titles_and_pages(host)[0].items()]
         if output_format == "json":
             output.echo_json([{"rule": known, "title": title} for known, title in rows])
         else:

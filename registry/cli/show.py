@@ -83,8 +83,8 @@ def _described(spec: ModelSpec, features: tuple[FeatureMap, ...], categories: tu
                 yield f"    task settings: {weights.task}"
             if weights.recipe:
                 yield f"    recipe: {weights.recipe}"
-            if weights.licence:
-                yield f"    licence: {weights.licence}"
+            if weights.license:
+                yield f"    license: {weights.license}"
     if spec.backbone_weights is not None:
         digest = f"  sha256 {spec.backbone_weights.sha256}" if spec.backbone_weights.sha256 else ""
         yield f"\nbackbone weights\n  {spec.backbone_weights.source}{digest}"

@@ -2,40 +2,108 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from registry.cli import options, output
-from registry.diagnostics import errors, in_order
+from registry.cli import output
+from registry.cli.reports import FORMATS, Report
+from registry.diagnostics import Diagnostic, errors
+
+if TYPE_CHECKING:
+    from registry.registry import Registry
+
+_STDIN = "<stdin>"
 
 
 @click.command("validate")
 @click.argument("paths", nargs=-1)
 @click.option("--strict", is_flag=True, help="Warnings count as errors.")
-@options.output_format
-def command(paths: tuple[str, ...], strict: bool, output_format: str) -> None:
+@click.option("--fix", is_flag=True, help="Put new names in the place of those that were given up.")
+@click.option("--deep", is_flag=True, help="Build each model without memory and measure it; needs torch.")
+@click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches below a folder.")
+@click.option(
+    "--format",
+    "output_format",
+    type=click.Choice(FORMATS),
+    help="Form of the report.  [default: github where GITHUB_ACTIONS is set, else text]",
+)
+@click.option(
+    "--output",
+    "output_file",
+    type=click.Path(dir_okay=False),
+    metavar="FILE",
+    help="Write the report there; a text is shown too.",
+)
+def command(
+    paths: tuple[str, ...],
+    strict: bool,
+    fix: bool,
+    deep: bool,
+    exclude: tuple[str, ...],
+    output_format: str | None,
+    output_file: str | None,
+) -> None:
     """Check the documents of PATHS: files, folders (every *.yaml and *.yml inside), or - for standard input.
 
     Without PATHS, checks the documents of every installed plugin.
+
+    Exit codes: 0 all is well, 1 errors (with --strict, warnings too), 2 the command was used wrongly.
     """
-    from registry import default_registry
-
-    library = default_registry().library
-    files = [path for path in paths if path != "-"]
-    found = [*(library.validate_files(files) if paths else library.validate_catalog())]
-    if "-" in paths:
-        found += library.validate_text(sys.stdin.buffer.read(), "<stdin>")
-    diagnostics = in_order(found)
-    if output_format == "json":
-        from registry.render import jsonable
-
-        output.echo_json(jsonable.as_data(diagnostics))
+    report = _validate(paths, exclude, fix=fix, deep=deep)
+    usual = "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
+    if output_file is None:
+        click.echo(report.render(output_format or usual, color=sys.stdout.isatty()))
     else:
-        from registry.render import text
-
-        if diagnostics:
-            click.echo(text.render(diagnostics, color=sys.stdout.isatty()) + "\n")
-        click.echo(text.summary(diagnostics))
-    if diagnostics if strict else errors(diagnostics):
+        report.write(output_format or "json", output_file)
+        click.echo(report.render(usual, color=sys.stdout.isatty()))
+    found = report.diagnostics
+    if [d for d in found if d.severity != "note"] if strict else errors(found):
         sys.exit(1)
+
+
+def _validate(paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: bool) -> Report:
+    from registry import default_registry
+    from registry.catalog import each_once
+
+    registry = default_registry()
+    files = _files(paths, exclude)
+    if fix:
+        _fix(registry, files)
+    run = registry.validation(deep=deep)
+    found: list[Diagnostic] = []
+    for file in output.progress(files, "validating", shown=deep):
+        found += run.file(file)
+    if "-" in paths:
+        found += run.text(sys.stdin.buffer.read(), _STDIN)
+    names = [*map(os.fspath, files), *([_STDIN] if "-" in paths else [])]
+    if not paths:
+        library = registry.library
+        names = sorted({document.file for document in library.catalog.documents})
+        documents = output.progress(library.catalog.documents, "validating", shown=deep)
+        found += [*library.catalog.diagnostics, *run.documents(documents)]
+    return Report(each_once(found), names, registry.host)
+
+
+def _files(paths: Sequence[str], exclude: Sequence[str]) -> list[Path]:
+    from registry.catalog import spec_files
+
+    given = [path for path in paths if path != "-"]
+    for path in given:
+        if os.path.isdir(path) and next(spec_files([path], exclude=exclude), None) is None:
+            raise click.UsageError(f"there is no *.yaml or *.yml below `{path}`")
+    return list(spec_files(given, exclude=exclude))
+
+
+def _fix(registry: Registry, files: Sequence[Path]) -> None:
+    """Makes every fix in the files; what was fixed is told on the error stream."""
+    from registry.catalog import apply_fixes, each_once
+
+    run = registry.validation()
+    found = each_once([diagnostic for file in files for diagnostic in run.file(file)])
+    for name, count in apply_fixes(found, files).items():
+        click.echo(f"fixed {count} name{'s' if count > 1 else ''} in {name}", err=True)

@@ -36,6 +36,7 @@ from registry.specs import (
     PartSpec,
     QuantizationSpec,
     RecipeSpec,
+    Rename,
     TaskSpec,
 )
 from registry.suggest import did_you_mean
@@ -112,7 +113,7 @@ class PluginHost:
     def _contributions(self) -> Iterator[Contribution]:
         return (record.contribution for record in self.plugins)
 
-    @property
+    @cached_property
     def parts(self) -> list[PartRecord]:
         """Every registered part, in the order of the plugins."""
         return [part for contribution in self._contributions() for part in contribution.parts]
@@ -151,7 +152,18 @@ class PluginHost:
             ConflictError: several distributions do.
         """
         records = [part for part in self.parts if part.kind == kind]
+        rename = self.former_type(kind, type_name)
+        if rename is not None:
+            type_name = f"{type_name.rpartition('/')[0]}/{rename.name}".removeprefix("/")
         return _choose(records, lambda part: part.type, f"type of {kind}", type_name)
+
+    def former_type(self, kind: str, type_name: str) -> Rename | None:
+        """The rename of a type that was given up and is no other part's type now; else None."""
+        bare = type_name.rpartition("/")[2]
+        records = [part for part in self.parts if part.kind == kind]
+        if any(part.type == bare for part in records):
+            return None
+        return next((rename for part in records if (rename := part.former(bare)) is not None), None)
 
     def categories_named(self, name: str) -> CategoriesRecord:
         """The list of class names of that name; raises as `part` does."""

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from registry.specs import Rename
+
 State = Literal["loaded", "disabled", "failed"]
 
 
@@ -26,7 +28,11 @@ class Origin:
 
 @dataclass(frozen=True)
 class PartRecord:
-    """A registered part. `spec`, `target` and `init` are `module:attribute`, imported on demand."""
+    """A registered part. `spec`, `target` and `init` are `module:attribute`, imported on demand.
+
+    Attributes:
+        renames: types that it gave up, each with the release that reads it no longer.
+    """
 
     kind: str
     type: str
@@ -34,6 +40,11 @@ class PartRecord:
     target: str | None
     init: str | None
     origin: Origin = field(compare=False)
+    renames: tuple[tuple[str, str], ...] = field(compare=False, default=())
+
+    def former(self, type_name: str) -> Rename | None:
+        """The rename of a type that it gave up; None for any other."""
+        return next((Rename(self.type, until) for old, until in self.renames if old == type_name), None)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from registry.errors import PluginError
@@ -16,6 +17,9 @@ from registry.host.records import (
     PartRecord,
     RulesRecord,
 )
+
+#: Names that were given up, each with the release that reads it no longer.
+Renames = Mapping[str, str]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
@@ -31,7 +35,9 @@ class Registrar:
         self._origin = origin
         self.contribution = Contribution()
 
-    def backbone(self, type: str, *, spec: str, target: str, init: str | None = None) -> None:
+    def backbone(
+        self, type: str, *, spec: str, target: str, init: str | None = None, renames: Renames | None = None
+    ) -> None:
         """A backbone.
 
         Args:
@@ -41,32 +47,36 @@ class Registrar:
                 sub-module paths are those of `spec.feature_maps()`.
             init: `module:function`, called as `init(spec, module)` after the whole model is put together, and only when
                 no weights fill it.
+            renames: types that it gave up, each with the release that reads it no longer; documents that name them get a
+                warning.
         """
-        self._part("backbone", type, spec, target, init)
+        self._part("backbone", type, spec, target, init, renames)
 
-    def head(self, type: str, *, spec: str, target: str, init: str | None = None) -> None:
+    def head(
+        self, type: str, *, spec: str, target: str, init: str | None = None, renames: Renames | None = None
+    ) -> None:
         """A head. `target` is called as `build(spec, backbone, model_spec)` and returns the whole model; see `backbone`."""
-        self._part("head", type, spec, target, init)
+        self._part("head", type, spec, target, init, renames)
 
-    def task(self, type: str, *, spec: str, target: str) -> None:
+    def task(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
         """A task. `target` is a `registry.task.Task`, called as `Task(spec, categories)`."""
-        self._part("task", type, spec, target)
+        self._part("task", type, spec, target, renames=renames)
 
-    def dataset(self, type: str, *, spec: str, target: str) -> None:
+    def dataset(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
         """A dataset. `target` is called as `build(spec)`."""
-        self._part("dataset", type, spec, target)
+        self._part("dataset", type, spec, target, renames=renames)
 
-    def recipe(self, type: str, *, spec: str, target: str | None = None) -> None:
+    def recipe(self, type: str, *, spec: str, target: str | None = None, renames: Renames | None = None) -> None:
         """A training recipe; one that is pure data has no target."""
-        self._part("recipe", type, spec, target)
+        self._part("recipe", type, spec, target, renames=renames)
 
-    def quantization(self, type: str, *, spec: str, target: str) -> None:
+    def quantization(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
         """A quantization scheme. `target` is called as `quantize(spec, model)`."""
-        self._part("quantization", type, spec, target)
+        self._part("quantization", type, spec, target, renames=renames)
 
-    def export(self, type: str, *, spec: str, target: str) -> None:
+    def export(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
         """An export target. `target` is called as `export(spec, model, path)`."""
-        self._part("export", type, spec, target)
+        self._part("export", type, spec, target, renames=renames)
 
     def catalog(self, package: str, folder: str) -> None:
         """A folder of YAML documents inside an importable package, which is not imported for it."""
@@ -94,14 +104,23 @@ class Registrar:
         self._check_target("target", target)
         self.contribution.commands.append(CommandRecord(name, target, summary, self._origin))
 
-    def _part(self, kind: str, type: str, spec: str, target: str | None, init: str | None = None) -> None:
+    def _part(
+        self,
+        kind: str,
+        type: str,
+        spec: str,
+        target: str | None,
+        init: str | None = None,
+        renames: Renames | None = None,
+    ) -> None:
         self._check_name(type)
         for label, value in (("spec", spec), ("target", target), ("init", init)):
             if value is not None:
                 self._check_target(label, value)
         if any((part.kind, part.type) == (kind, type) for part in self.contribution.parts):
             raise PluginError(f"register.{kind}: the type `{type}` is registered twice")
-        self.contribution.parts.append(PartRecord(kind, type, spec, target, init, self._origin))
+        given_up = tuple((old, str(until)) for old, until in (renames or {}).items())
+        self.contribution.parts.append(PartRecord(kind, type, spec, target, init, self._origin, given_up))
 
     @staticmethod
     def _check_name(name: str) -> None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from registry.errors import PluginError
+from registry.host.host import PluginHost
+from registry.rules import RULES
 
 _HEADING = re.compile(r"# ([A-Z]+[0-9]+): (.+)")
 _FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -47,3 +49,10 @@ def read_page(path: Path) -> RulePage:
         raise PluginError(f"{path} is no page of a rule: `# {path.stem}: title`, `## Wrong`, `## Right`, a block each")
     text = parts[0][heading.end() :].strip()
     return RulePage(heading[1], heading[2], text, (wrong[1], wrong[2]), (right[1], right[2]), markdown)
+
+
+def titles_and_pages(host: PluginHost) -> tuple[dict[str, str], dict[str, str]]:
+    """What each rule is called, and the text of its page where it has one; both sorted by id."""
+    pages = {rule: read_page(path) for rule, path in sorted(host.rule_pages.items())}
+    titles = {**{rule: page.title for rule, page in pages.items()}, **RULES}
+    return dict(sorted(titles.items())), {rule: page.markdown for rule, page in pages.items()}

@@ -1,12 +1,18 @@
-"""Diagnostics for machines, as plain data ready for `json.dumps`."""
+"""Diagnostics for machines, as plain data and as JSON."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
 from registry.diagnostics import Diagnostic
 from registry.source import Span
+
+
+def render(diagnostics: Sequence[Diagnostic]) -> str:
+    """A JSON list, in ASCII so that no encoding of a terminal or pipe can spoil it."""
+    return json.dumps(as_data(diagnostics), indent=2)
 
 
 def as_data(diagnostics: Sequence[Diagnostic]) -> list[dict[str, Any]]:

@@ -1,15 +1,15 @@
-"""Diagnostics for people: position, message, the line of source and a caret."""
+"""Diagnostics for people: position, message, the line of source and carets under the span."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
 from registry.diagnostics import Diagnostic
+from registry.render.cells import excerpt, shows
 from registry.source import Span
 
 _RED, _YELLOW, _BLUE, _BOLD, _OFF = "\033[31m", "\033[33m", "\033[34m", "\033[1m", "\033[0m"
 _TONES = {"error": _RED, "warning": _YELLOW, "note": _BLUE}
-_WIDEST = 160
 
 
 def render(diagnostics: Sequence[Diagnostic], *, color: bool = False) -> str:
@@ -32,21 +32,26 @@ def _painter(color: bool) -> Painter:
 
 def _one(diagnostic: Diagnostic, paint: Painter) -> str:
     tone = _TONES[diagnostic.severity]
-    head = f"{paint(str(diagnostic.span), _BOLD)}: {paint(diagnostic.severity, tone)}: {diagnostic.message}"
-    lines = [f"{head} {paint(f'[{diagnostic.rule}]', tone)}", *_excerpt(diagnostic.span, paint, tone)]
+    position = paint(_escaped(str(diagnostic.span)), _BOLD)
+    head = f"{position}: {paint(diagnostic.severity, tone)}: {_escaped(diagnostic.message)}"
+    lines = [f"{head} {paint(f'[{diagnostic.rule}]', tone)}", *_marked(diagnostic.span, paint, tone)]
     if diagnostic.suggestion:
-        lines.append(f"  {paint('help', _BLUE)}: {diagnostic.suggestion}")
+        lines.append(f"  {paint('help', _BLUE)}: {_escaped(diagnostic.suggestion)}")
     for related in diagnostic.related:
-        lines.append(f"  {paint('note', _BLUE)}: {related.span}: {related.message}")
+        lines.append(f"  {paint('note', _BLUE)}: {_escaped(f'{related.span}: {related.message}')}")
     return "\n".join(lines)
 
 
-def _excerpt(span: Span, paint: Painter, tone: str) -> list[str]:
-    """The source line and a caret under the span; nothing where there is no text."""
-    line = span.source.line(span.line)
-    if not line.strip() or len(line) > _WIDEST or not line.isprintable():
+def _escaped(text: str) -> str:
+    """One line without control characters: a document's text must not steer the terminal."""
+    return "".join(c if shows(c) else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _marked(span: Span, paint: Painter, tone: str) -> list[str]:
+    """The source line, and carets under the part of the span on it; nothing where there is no text."""
+    found = excerpt(span)
+    if found is None:
         return []
-    end = span.end_column if span.end_line == span.line else len(line) + 1
-    width = max(1, min(end, len(line) + 1) - span.column)
+    line, indent, width = found
     gutter = " " * len(str(span.line))
-    return [f"{span.line} | {line}", f"{gutter} | {' ' * (span.column - 1)}{paint('^' * width, tone)}"]
+    return [f"{span.line} | {line}", f"{gutter} | {' ' * indent}{paint('^' * width, tone)}"]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
-from typing import Any, Union
+from typing import Any, NamedTuple, Union
+
+#: What ends a line in YAML.
+LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
 @dataclass(frozen=True)
@@ -16,15 +20,14 @@ class Source:
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its line break; empty past the end."""
-        lines = self.text.splitlines()
+        lines = LINE_BREAK.split(self.text)
         return lines[number - 1] if 0 < number <= len(lines) else ""
 
 
-@dataclass(frozen=True)
-class Span:
+class Span(NamedTuple):
     """A piece of a source. Lines and columns count from 1, columns in characters; the end is exclusive."""
 
-    source: Source = field(repr=False)
+    source: Source
     line: int
     column: int
     end_line: int
@@ -39,8 +42,7 @@ class Span:
         return f"{self.file}:{self.line}:{self.column}"
 
 
-@dataclass(frozen=True)
-class Scalar:
+class Scalar(NamedTuple):
     """A text, number, truth value or nothing."""
 
     value: str | int | float | bool | None
@@ -55,8 +57,7 @@ class Sequence:
     span: Span
 
 
-@dataclass(frozen=True)
-class Entry:
+class Entry(NamedTuple):
     """A value of a mapping with the span of its key."""
 
     key_span: Span

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from typing import Any
 
 import yaml
@@ -117,87 +117,104 @@ def _no_key(key: Node) -> SourceProblem:
     return SourceProblem("REG005", f"a key must be a text, not `{shown}`", key.span, "quote it")
 
 
-@dataclass
-class _Open:
-    """A collection whose end has not been read yet."""
+class _Quoted(str):
+    """`"<<"` in quotes: a key like any other, and no merge key."""
 
-    event: Any
-    children: list[Node] = field(default_factory=list)
+
+class _Open:
+    """A collection whose end has not been read yet; `size` and `height` are those of its children."""
+
+    __slots__ = ("children", "event", "height", "size")
+
+    def __init__(self, event: Any) -> None:
+        self.event = event
+        self.children: list[Node] = []
+        self.size = 1
+        self.height = 0
+
+    def add(self, node: Node, size: int, height: int) -> None:
+        self.children.append(node)
+        self.size += size
+        self.height = max(self.height, height)
 
 
 class _Composer:
-    """Builds nodes from libyaml's events without recursion."""
+    """Builds nodes from libyaml's events without recursion.
+
+    The size of a node counts it and all below it, aliases followed; the height is how many collections lie in one another.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._anchors: dict[str, Node] = {}
-        self._sizes: dict[int, int] = {}
-        self._heights: dict[int, int] = {}
+        #: Node, size and height by anchor.
+        self._anchors: dict[str, tuple[Node, int, int]] = {}
 
     def documents(self) -> list[Node]:
-        found: list[Node] = []
-        stack: list[_Open] = []
+        top = _Open(None)
         try:
-            for event in yaml.parse(self._source.text, Loader=_Loader):
-                if isinstance(event, yaml.DocumentStartEvent):
-                    self._anchors.clear()
-                    self._sizes.clear()
-                    self._heights.clear()
-                    continue
-                node = self._step(event, stack)
-                if node is None:
-                    continue
-                if stack:
-                    stack[-1].children.append(node)
-                else:
-                    found.append(node)
+            parser = _Loader(self._source.text)
+            try:
+                self._compose(parser.get_event, top)
+            finally:
+                parser.dispose()
         except yaml.MarkedYAMLError as error:
             raise self._syntax(error) from None
         except yaml.YAMLError as error:
             raise self._unreadable(error) from None
+        return top.children
+
+    def _compose(self, next_event: Callable[[], Any], top: _Open) -> None:
+        stack = [top]
+        while True:
+            event = next_event()
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                if event.tag is not None:
+                    self._refuse_tag(event)
+                scalar = self._scalar(event)
+                if event.anchor is not None:
+                    self._anchors[event.anchor] = scalar, 1, 0
+                stack[-1].add(scalar, 1, 0)
+            elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
+                if event.tag is not None:
+                    self._refuse_tag(event)
+                self._check_depth(len(stack), event)
+                stack.append(_Open(event))
+            elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
+                opened = stack.pop()
+                stack[-1].add(*self._closed(opened, event))
+            elif kind is yaml.AliasEvent:
+                found = self._anchors.get(event.anchor)
+                if found is None:
+                    raise SourceProblem("REG003", f"there is no anchor `&{event.anchor}` above", self._span(event))
+                self._check_depth(len(stack) - 1 + found[2], event)
+                stack[-1].add(*found)
+            elif kind is yaml.DocumentStartEvent:
+                self._anchors.clear()
+            elif kind is yaml.StreamEndEvent:
+                return
+
+    def _check_depth(self, depth: int, event: Any) -> None:
+        if depth > MAX_DEPTH:
+            raise SourceProblem("REG006", f"values are nested more than {MAX_DEPTH} deep", self._span(event))
+
+    def _closed(self, opened: _Open, end: Any) -> tuple[Node, int, int]:
+        """The node of a collection that ends, with its size and height."""
+        start = opened.event
+        span = self._span(start, end)
+        if opened.size > MAX_NODES:
+            raise SourceProblem("REG006", f"more than {MAX_NODES:,} values, aliases followed", span)
+        is_list = type(start) is yaml.SequenceStartEvent
+        node: Node = Sequence(tuple(opened.children), span) if is_list else self._mapping(opened, span)
+        found = node, opened.size, opened.height + 1
+        if start.anchor is not None:
+            self._anchors[start.anchor] = found
         return found
-
-    def _step(self, event: Any, stack: list[_Open]) -> Node | None:
-        """Takes one event; returns the node that it completes."""
-        if isinstance(event, yaml.AliasEvent):
-            node = self._anchors.get(str(event.anchor))
-            if node is None:
-                raise SourceProblem("REG003", f"there is no anchor `&{event.anchor}` above", self._span(event))
-            if len(stack) + self._heights.get(id(node), 0) > MAX_DEPTH:
-                raise SourceProblem("REG006", f"values are nested more than {MAX_DEPTH} deep", self._span(event))
-            return node
-        if isinstance(event, (yaml.SequenceStartEvent, yaml.MappingStartEvent)):
-            self._refuse_tag(event)
-            if len(stack) >= MAX_DEPTH:
-                raise SourceProblem("REG006", f"values are nested more than {MAX_DEPTH} deep", self._span(event))
-            stack.append(_Open(event))
-            return None
-        if isinstance(event, yaml.ScalarEvent):
-            self._refuse_tag(event)
-            return self._keep(event, self._scalar(event), 1)
-        if isinstance(event, (yaml.SequenceEndEvent, yaml.MappingEndEvent)):
-            opened = stack.pop()
-            size = 1 + sum(self._sizes[id(child)] for child in opened.children)
-            span = self._span(opened.event, event)
-            height = 1 + max((self._heights.get(id(child), 0) for child in opened.children), default=0)
-            if size > MAX_NODES:
-                raise SourceProblem("REG006", f"more than {MAX_NODES:,} values, aliases followed", span)
-            if isinstance(opened.event, yaml.SequenceStartEvent):
-                return self._keep(opened.event, Sequence(tuple(opened.children), span), size, height)
-            return self._keep(opened.event, self._mapping(opened, span), size, height)
-        return None
-
-    def _keep(self, event: Any, node: Node, size: int, height: int = 0) -> Node:
-        self._sizes[id(node)] = size
-        self._heights[id(node)] = height
-        if event.anchor is not None:
-            self._anchors[event.anchor] = node
-        return node
 
     def _scalar(self, event: Any) -> Scalar:
         span = self._span(event)
         if not event.implicit[0] or event.style:
-            return Scalar(event.value, span)
+            return Scalar(_Quoted("<<") if event.value == "<<" else event.value, span)
         try:
             return Scalar(resolve(event.value), span)
         except ValueError as error:
@@ -210,7 +227,7 @@ class _Composer:
         for key, value in zip(opened.children[::2], opened.children[1::2], strict=True):
             if not isinstance(key, Scalar) or not isinstance(key.value, str):
                 raise _no_key(key)
-            if key.value == "<<":
+            if key.value == "<<" and not isinstance(key.value, _Quoted):
                 if "<<" in seen:
                     first = seen["<<"]
                     raise SourceProblem("REG004", f"the key `<<` stands twice, first on line {first}", key.span)

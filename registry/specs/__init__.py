@@ -1,6 +1,6 @@
 """Typed specs: what a document of each kind may say. Pure data and arithmetic; nothing here imports torch."""
 
-from registry.specs.base import Listed, Spec
+from registry.specs.base import Listed, Rename, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding, Severity
 from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
@@ -51,6 +51,7 @@ __all__ = [
     "QuantizationSpec",
     "RecipeSpec",
     "ReferenceSpec",
+    "Rename",
     "Severity",
     "Spec",
     "TaskSpec",

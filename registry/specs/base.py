@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import typing
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError, model_validator
 from pydantic_core import InitErrorDetails
@@ -21,6 +22,13 @@ def _listed(value: Any) -> Any:
 Listed = Annotated[tuple[T, ...], BeforeValidator(_listed)]
 
 
+class Rename(NamedTuple):
+    """The name that took the place of one that was given up, and the release that reads the old one no longer."""
+
+    name: str
+    until: str
+
+
 class Spec(BaseModel):
     """Immutable settings that reject unknown keys, convert no scalar silently and hold no infinite or undefined number.
 
@@ -28,6 +36,9 @@ class Spec(BaseModel):
         pydantic.ValidationError: when constructed with anything else. Through the registry the same mistakes come as
             diagnostics with a position.
     """
+
+    #: Keys that were given up: documents that have them are still read, with a warning.
+    renamed_keys: ClassVar[dict[str, Rename]] = {}
 
     model_config = ConfigDict(
         frozen=True,
@@ -44,11 +55,25 @@ class Spec(BaseModel):
         """Refuses `true` and `1.0` where a Literal says 1: Python holds the three for equal, and so does pydantic."""
         if not isinstance(data, dict):
             return data
-        fields = cls.model_fields
-        wrong = [e for key in data if key in fields for e in _lookalikes(fields[key].annotation, data[key], (key,))]
+        choices = _number_choices(cls)
+        wrong = [e for key in choices if key in data for e in _lookalikes(choices[key], data[key], (key,))]
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return data
+
+
+@functools.cache
+def _number_choices(spec_class: type[BaseModel]) -> dict[str, Any]:
+    """Annotations of the fields where a truth value or a whole number is among the choices of a Literal."""
+    return {
+        name: field.annotation
+        for name, field in spec_class.model_fields.items()
+        if any(isinstance(choice, int) for leaf in _leaves(field.annotation) for choice in _choices(leaf))
+    }
+
+
+def _choices(leaf: Any) -> tuple[Any, ...]:
+    return typing.get_args(leaf) if typing.get_origin(leaf) is Literal else ()
 
 
 def _lookalikes(annotation: Any, value: Any, loc: tuple[str | int, ...]) -> Iterator[InitErrorDetails]:
@@ -58,7 +83,7 @@ def _lookalikes(annotation: Any, value: Any, loc: tuple[str | int, ...]) -> Iter
             yield from _lookalikes(annotation, item, (*loc, index))
     elif isinstance(value, (bool, float)):
         leaves = list(_leaves(annotation))
-        choices = [c for leaf in leaves if typing.get_origin(leaf) is Literal for c in typing.get_args(leaf)]
+        choices = [choice for leaf in leaves for choice in _choices(leaf)]
         same = [type(choice) for choice in choices if choice == value]
         if same and type(value) not in (*same, *leaves):
             expected = ", ".join(map(repr, choices))

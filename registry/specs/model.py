@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from registry.errors import RegistryError
-from registry.specs.base import Listed, Spec
+from registry.specs.base import Listed, Rename, Spec
 from registry.specs.findings import Finding
 from registry.specs.parts import (
     BackboneSpec,
@@ -50,6 +50,8 @@ class BudgetSpec(Spec):
 class WeightsSpec(Spec):
     """One set of published weights: where it is, how it is checked, and what travels with it."""
 
+    renamed_keys: ClassVar[dict[str, Rename]] = {"licence": Rename("license", until="0.3")}
+
     source: Annotated[
         str,
         Field(
@@ -69,7 +71,7 @@ class WeightsSpec(Spec):
         dict[str, Any], Field(description="Backbone settings that these weights need, merged over the model's.")
     ] = {}
     recipe: Annotated[str | None, Field(description="Link to the recipe that trained them.")] = None
-    licence: Annotated[str | None, Field(description="Licence of the weights.")] = None
+    license: Annotated[str | None, Field(description="License of the weights.")] = None
 
 
 def _resolve_part(value: Any, info: ValidationInfo) -> Any:
@@ -87,7 +89,13 @@ def _resolve_part(value: Any, info: ValidationInfo) -> Any:
         spec_class = types.spec_class(kind, type_name)
     except RegistryError as error:
         raise _at_type(kind, "part_type", str(error), type_name) from error
-    return spec_class.model_validate({**value, "type": type_name.rpartition("/")[2]}, context=info.context)
+    return spec_class.model_validate({**value, "type": type_of(spec_class, type_name)}, context=info.context)
+
+
+def type_of(spec_class: type[PartSpec], name: str) -> str:
+    """The type as the class knows it: without the distribution, and by its present name."""
+    field, bare = spec_class.model_fields["type"], name.rpartition("/")[2]
+    return bare if bare in get_args(field.annotation) else str(field.default)
 
 
 def _at_type(kind: str, error_type: str, message: str, value: Any) -> ValidationError:
@@ -106,6 +114,9 @@ class ModelSpec(Spec):
     kind: Annotated[Literal["model"], Field(description="What the document describes.")] = "model"
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name.")]
     aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
+    renames: Annotated[
+        dict[str, str], Field(description="Names it gave up, each with the release that reads it no longer.")
+    ] = {}
     summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""
     task: Annotated[SerializeAsAny[TaskSpec], _Part, Field(description="What goes in and comes out.")]
     backbone: Annotated[

@@ -56,15 +56,18 @@ def _named(value: Any) -> Any:
     return {"kind": value} if isinstance(value, str) else value
 
 
+_HeadNorm = Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec, Field(discriminator="kind")]
+_Norm = Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec | AutoNormSpec, Field(discriminator="kind")]
+
 #: What a head may choose; whether weights are loaded decides about backbones only.
 HeadNormSpec = Annotated[
-    Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec, Field(discriminator="kind")],
-    BeforeValidator(_named),
+    _HeadNorm,
+    BeforeValidator(_named, json_schema_input_type=_HeadNorm | Literal["batch", "frozen_batch", "group"]),
 ]
 
 NormSpec = Annotated[
-    Annotated[BatchNormSpec | FrozenBatchNormSpec | GroupNormSpec | AutoNormSpec, Field(discriminator="kind")],
-    BeforeValidator(_named),
+    _Norm,
+    BeforeValidator(_named, json_schema_input_type=_Norm | Literal["batch", "frozen_batch", "group", "auto"]),
 ]
 
 

@@ -100,7 +100,8 @@ class HeadSpec(PartSpec):
     kind: ClassVar[str] = "head"
     #: Name of the task whose outputs this head yields.
     task: ClassVar[str]
-    #: True if what is computed depends on what the image shows, such as the number of proposals.
+    #: True if what is computed depends on what the image shows, such as the number of proposals. The model then has a method
+    #: `fixed_forward(images)`, which runs what does not, for a batch (N, C, H, W); without it no multiply-adds are counted.
     depends_on_image: ClassVar[bool] = False
 
     num_classes: Annotated[int, Field(ge=1, le=1_000_000, description="Number of classes the head tells apart.")]

@@ -74,7 +74,7 @@ def test_weights_carry_what_the_enum_says(name: str, entry: str) -> None:
     assert theirs.url.endswith(f"-{ours.sha256}.pth")
     assert ours.metrics == metrics
     assert ours.recipe == theirs.meta["recipe"]
-    assert ours.licence == "BSD-3-Clause"
+    assert ours.license == "BSD-3-Clause"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -305,7 +305,7 @@ def models(draw: st.DrawFn) -> ModelSpec:
                 metrics=st.dictionaries(st.sampled_from(["acc@1", "acc@5", "mAP 50:95"]), st.floats(0, 100)),
                 task=st.sampled_from([{}, {"preprocessing": {"resize": 232}}, {"top_k": 3, "categories": None}]),
                 recipe=st.none() | TEXTS,
-                licence=st.none() | TEXTS,
+                license=st.none() | TEXTS,
             ),
             max_size=3,
         )

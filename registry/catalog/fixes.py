@@ -1,0 +1,73 @@
+"""Applying fixes to files: only the text at each span changes, so comments and layout stay."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from registry.diagnostics import Diagnostic, Fix
+from registry.errors import RegistryError
+from registry.files import write_atomically
+from registry.source import LINE_BREAK, Span
+
+
+def apply_fixes(diagnostics: Iterable[Diagnostic], files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
+    """Writes every fix into its file, and says how many were made by file; each file is replaced whole or left alone.
+
+    Args:
+        files: the only files that may be changed.
+
+    Raises:
+        RegistryError: a file cannot be read or written; those before it are done.
+    """
+    allowed = {os.path.realpath(file) for file in files}
+    wanted: dict[str, list[Fix]] = {}
+    for diagnostic in diagnostics:
+        fix = diagnostic.fix
+        if fix is not None and os.path.realpath(fix.span.file) in allowed:
+            wanted.setdefault(fix.span.file, []).append(fix)
+    done = {file: _fix_file(Path(file), fixes) for file, fixes in wanted.items()}
+    return {file: count for file, count in done.items() if count}
+
+
+def _fix_file(path: Path, fixes: list[Fix]) -> int:
+    try:
+        data = path.read_bytes()
+        text = data.decode("utf-8")
+        bom = "\ufeff" if text.startswith("\ufeff") else ""
+        fixed, count = _fixed(text.removeprefix(bom), fixes)
+        if count:
+            write_atomically(os.path.realpath(path), (bom + fixed).encode("utf-8"), like=path)
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise RegistryError(f"{path} cannot be fixed: {reason}") from error
+    return count
+
+
+def _fixed(text: str, fixes: list[Fix]) -> tuple[str, int]:
+    """The text with fixes made from its end to its beginning, and how many of them still found what they replace."""
+    starts = [0, *(match.end() for match in LINE_BREAK.finditer(text))]
+    pieces: dict[tuple[int, int], str] = {}
+    for fix in fixes:
+        start, end = _offsets(fix.span, starts)
+        if text[start:end] == _piece(fix.span):
+            pieces.setdefault((start, end), fix.text)
+    before, count = len(text), 0
+    for (start, end), new in sorted(pieces.items(), reverse=True):
+        if end <= before:
+            text, before, count = text[:start] + new + text[end:], start, count + 1
+    return text, count
+
+
+def _piece(span: Span) -> str:
+    """The text at a span in the source that was read."""
+    text = span.source.text
+    start, end = _offsets(span, [0, *(match.end() for match in LINE_BREAK.finditer(text))])
+    return text[start:end]
+
+
+def _offsets(span: Span, starts: list[int]) -> tuple[int, int]:
+    last = starts[-1]
+    line, end_line = (starts[n - 1] if n <= len(starts) else last for n in (span.line, span.end_line))
+    return line + span.column - 1, end_line + span.end_column - 1

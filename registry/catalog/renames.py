@@ -1,0 +1,106 @@
+"""Names that were given up: still read for a while, each told with the name that took its place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from pydantic import ValidationError
+
+from registry.catalog.catalog import Catalog
+from registry.catalog.documents import Document
+from registry.catalog.fields import models_at
+from registry.catalog.references import is_path
+from registry.catalog.translate import locate
+from registry.diagnostics import Diagnostic, Fix
+from registry.host import PluginHost
+from registry.source import Entry, Mapping, Node, Scalar, Span
+from registry.source import Sequence as SequenceNode
+from registry.specs import PART_KINDS, PartTypes, Rename, Spec
+
+
+def rename_keys(
+    root: Mapping, error: ValidationError, spec_class: type[Spec], types: PartTypes
+) -> tuple[Mapping, list[Diagnostic]]:
+    """The mapping with the unknown keys that the error is about renamed, where a spec class says that they were renamed."""
+    found: list[Diagnostic] = []
+    changed: Node = root
+    for item in error.errors(include_url=False, include_context=False):
+        if item["type"] != "extra_forbidden":
+            continue
+        place = locate(root, item["loc"])
+        rename = _rename_of(place.path, root, spec_class, types)
+        if rename is not None and place.key_span is not None:
+            changed = _renamed(changed, place.path, rename.name)
+            found.append(given_up(str(place.path[-1]), rename, place.key_span))
+    assert isinstance(changed, Mapping)
+    return changed, found
+
+
+def _rename_of(path: tuple[str | int, ...], root: Mapping, spec_class: type[Spec], types: PartTypes) -> Rename | None:
+    key, parent = path[-1] if path else None, locate(root, path[:-1]).node
+    if not isinstance(key, str) or not isinstance(parent, Mapping):
+        return None
+    for model in models_at(spec_class, root, path[:-1], types):
+        rename = model.renamed_keys.get(key) if issubclass(model, Spec) else None
+        if rename is not None and rename.name not in parent.entries:
+            return rename
+    return None
+
+
+def _renamed(node: Node, path: Sequence[str | int], name: str) -> Node:
+    step, *below = path
+    if isinstance(node, SequenceNode) and isinstance(step, int):
+        items = list(node.items)
+        items[step] = _renamed(items[step], below, name)
+        return SequenceNode(tuple(items), node.span)
+    assert isinstance(node, Mapping)
+    entries: dict[str, Entry] = {}
+    for key, entry in node.entries.items():
+        if key == step and below:
+            entries[key] = Entry(entry.key_span, _renamed(entry.node, below, name))
+        else:
+            entries[name if key == step else key] = entry
+    return Mapping(entries, node.span)
+
+
+def former_names(document: Document, catalog: Catalog, host: PluginHost) -> Iterator[Diagnostic]:
+    """References of a document to documents and part types by names that they gave up, where its own text has them."""
+    yield from _references(document.kind, document.node.get("extends"), catalog)
+    if document.kind != "model":
+        yield from _type(document.kind, document.node.get("type"), host)
+        return
+    for kind in PART_KINDS:
+        part = document.node.get(kind)
+        if isinstance(part, Mapping):
+            yield from _references(kind, part.get("extends"), catalog)
+            yield from _type(kind, part.get("type"), host)
+        else:
+            yield from _references(kind, part, catalog)
+
+
+def _references(kind: str, node: Node | None, catalog: Catalog) -> Iterator[Diagnostic]:
+    for scalar in _texts(node):
+        name = str(scalar.value)
+        rename = None if is_path(name) else catalog.former(kind, name)
+        if rename is not None:
+            yield given_up(name, rename, scalar.span)
+
+
+def _type(kind: str, node: Node | None, host: PluginHost) -> Iterator[Diagnostic]:
+    for scalar in _texts(node):
+        rename = host.former_type(kind, str(scalar.value))
+        if rename is not None:
+            yield given_up(str(scalar.value), rename, scalar.span)
+
+
+def _texts(node: Node | None) -> Iterable[Scalar]:
+    items = node.items if isinstance(node, SequenceNode) else (node,)
+    return [item for item in items if isinstance(item, Scalar) and isinstance(item.value, str)]
+
+
+def given_up(name: str, rename: Rename, span: Span) -> Diagnostic:
+    """The warning that a name was given up, with the edit that puts the new one in its place."""
+    distribution, slash, _ = name.rpartition("/")
+    new = f"{distribution}{slash}{rename.name}"
+    text = f"`{name}` is now called `{new}`, and the old name is read until release {rename.until} only"
+    return Diagnostic("REG114", "warning", text, span, f"write `{new}`", fix=Fix(span, new))
