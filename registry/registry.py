@@ -39,7 +39,7 @@ from registry.host.discovery import local
 from registry.source import Mapping
 from registry.specs import ModelSpec, TaskSpec
 from registry.task import Task
-from registry.weights import Choice, LocalFile, WeightsRequest, choose, choose_backbone, locate, verify_sha256
+from registry.weights import Choice, LocalFile, WeightsRequest, choose, choose_backbone, located
 
 if TYPE_CHECKING:
     import torch
@@ -156,7 +156,7 @@ class Registry:
             RegistryError: the device is not there, or a plugin's code fails.
         """
         prepared = self._prepare(model, overrides, num_classes, in_channels, weights, backbone_weights)
-        file, start = (_located(choice, sha256) for choice in (prepared.choice, prepared.start))
+        file, start = (located(choice, sha256) for choice in (prepared.choice, prepared.start))
         wishes = Wishes(new_head=num_classes is not None, input_rule=adapt_input)
         return build_model(self.host, prepared.spec, weights=file, backbone_weights=start, wishes=wishes, device=device)
 
@@ -204,8 +204,7 @@ class Registry:
     def validate(self, *paths: str | os.PathLike[str]) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents of files and folders, or of the catalog if none are given.
 
-        Returns:
-            Diagnostics sorted by file and position; empty where all is well.
+        Returns diagnostics sorted by file and position; empty where all is well.
         """
         return self.library.validate_files(paths) if paths else self.library.validate_catalog()
 
@@ -289,13 +288,3 @@ def _from_its_folder(choice: Choice, root: Mapping) -> Choice:
     for key in (*choice.place, "source"):
         node = node.get(key)
     return replace(choice, reference=LocalFile(Path(node.span.file).parent / choice.reference.path))
-
-
-def _located(choice: Choice | None, sha256: str | None) -> Path | None:
-    """The file of some weights on this machine, checked against the spec's digest and the caller's."""
-    if choice is None:
-        return None
-    file = locate(choice.reference, sha256=choice.sha256)
-    if sha256 is not None:
-        verify_sha256(file, sha256)
-    return file

@@ -29,6 +29,7 @@ RULES: Final[dict[str, str]] = {
     "REG112": "a version of the document format that cannot be read",
     "REG113": "an override that names no setting",
     "REG114": "a name that was given up",
+    "REG115": "a file without a document",
     "REG199": "a value that is not valid",
     "REG201": "settings of one part contradict each other",
     "REG202": "a head needs feature maps that the backbone does not yield",

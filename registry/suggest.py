@@ -11,6 +11,8 @@ def nearest(name: str, known: Iterable[str], *, limit: int = 3) -> list[str]:
 
     by_folded = {candidate.lower().replace("-", "_"): candidate for candidate in known}
     folded = name.lower().replace("-", "_")
+    if folded in by_folded and by_folded[folded] != name:
+        return [by_folded[folded]]
     close = difflib.get_close_matches(folded, by_folded, n=limit, cutoff=0.6)
     if not close and len(folded) >= 3:
         close = sorted(candidate for candidate in by_folded if folded in candidate)[:limit]

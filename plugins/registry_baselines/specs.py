@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
+from registry_mobilenet.channel_rules import Built, Written, alignment_findings, rounding_findings
 from registry_mobilenet.channels import make_divisible
 
 from registry.specs import (
@@ -61,10 +62,14 @@ class ResNetSpec(BackboneSpec):
         )
 
     def check(self) -> Iterable[Finding]:
-        """An output stride above the stages', and groups that divide no channel count."""
-        yield from _stride_problems(self.output_stride, resnet.nominal_stride(self), "stages")
+        """An output stride above the stages', groups that divide no channel count, and channels that phones pad."""
         stages = list(resnet.stages_of(self))
-        yield from group_findings(self.norm, {count for s in stages for count in (s.inner, s.out)}, "norm")
+        found = list(_stride_problems(self.output_stride, resnet.nominal_stride(self), "stages"))
+        found += group_findings(self.norm, {count for s in stages for count in (s.inner, s.out)}, "norm")
+        yield from found
+        if not found:
+            hint = f"write {make_divisible(self.stem_channels, 8)}"
+            yield from alignment_findings([Built(self.stem_channels, "the stem has", ("stem_channels",), hint)])
 
 
 class RowSpec(Spec):
@@ -124,11 +129,29 @@ class MobileNetV2Spec(BackboneSpec):
         return tuple(maps)
 
     def check(self) -> Iterable[Finding]:
-        """An output stride above the table's, and groups that divide no channel count."""
-        yield from _stride_problems(self.output_stride, v2.nominal_stride(self.blocks), "table's strides")
+        """As of every backbone with strides and norms, and channels that phones pad or that rounding changes."""
+        found = list(_stride_problems(self.output_stride, v2.nominal_stride(self.blocks), "table's strides"))
         counts = {self.scaled(self.stem_channels), self.scaled_last()}
         counts |= {count for block in v2.blocks_of(self) for count in (block.expanded, block.out)}
-        yield from group_findings(self.norm, counts, "norm")
+        found += group_findings(self.norm, counts, "norm")
+        yield from found
+        if not found:
+            yield from alignment_findings(self._expanded())
+            yield from rounding_findings(self._written(), self.width_mult)
+
+    def _expanded(self) -> Iterator[Built]:
+        """Channels inside blocks, the only ones that need not be a multiple of 8."""
+        rows = [index for index, row in enumerate(self.blocks) for _ in range(row.repeats)]
+        for row, block in zip(rows, v2.blocks_of(self), strict=True):
+            ratio = self.blocks[row].expand_ratio
+            text = f"row {row + 1} of the table expands {block.in_channels} channels to"
+            hint = f"write a whole number, such as {max(1, round(ratio))}"
+            yield Built(block.expanded, text, ("blocks", row, "expand_ratio"), hint)
+
+    def _written(self) -> Iterator[Written]:
+        yield Written(self.stem_channels, "stem", ("stem_channels",))
+        for index, row in enumerate(self.blocks):
+            yield Written(row.out, f"row {index + 1}", ("blocks", index, "out"))
 
     @staticmethod
     def _map(level: int, channels: int, stride: int, index: int) -> FeatureMap:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
-from PIL import Image
 
 from registry import RegistryError
 from registry.files import write_atomically
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 
 def say(text: str) -> None:

@@ -13,6 +13,8 @@ from registry.modules.checked import Checked
 _NO_OBJECTS = "an image without objects has boxes torch.zeros((0, 4)) and labels torch.zeros(0, dtype=torch.int64)"
 #: Pixels that a box may lie outside of its image, for labels that were rounded.
 _SLACK = 1.0
+#: How a tensor is brought to a type.
+_CALLS = {torch.float32: "float", torch.float64: "double", torch.float16: "half", torch.bfloat16: "bfloat16"}
 
 
 class CheckedDetector(Checked):
@@ -38,15 +40,21 @@ class CheckedDetector(Checked):
             raise RegistryError(f"images must be a list of tensors (C, H, W), not a {type(images).__name__}")
         if not images:
             raise RegistryError("the batch is empty; give at least one image")
+        dtype = next((p.dtype for p in self.parameters() if p.is_floating_point()), None)
         for index, image in enumerate(images):
             _check_image(f"image {index}", image, self.in_channels)
+            _check_dtype(f"image {index}", image, dtype)
             _check_proportion(f"image {index}", image, self.transform)
         if targets is None:
             if self.training:
                 raise RegistryError("training needs targets; call model(images, targets), or model.eval() to predict")
             return
+        if not isinstance(targets, (list, tuple)):
+            found = type(targets).__name__
+            raise RegistryError(f"targets must be a list with one dict for each image, not a {found}")
         if len(targets) != len(images):
-            raise RegistryError(f"there are {len(images)} images and {len(targets)} targets")
+            counts = f"images and targets differ in number, {len(images)} and {len(targets)}"
+            raise RegistryError(f"{counts}; targets is a list with one dict for each image")
         for index, (image, target) in enumerate(zip(images, targets, strict=True)):
             _check_target(f"target {index}", target, image.shape[-2:], self.first_label, self.last_label)
 
@@ -56,7 +64,7 @@ def _check_image(name: str, image: Any, channels: int) -> None:
         raise RegistryError(f"{name} is a {type(image).__name__}, not a tensor (C, H, W)")
     shape = tuple(image.shape)
     if image.dim() != 3 or 0 in shape:
-        raise RegistryError(f"{name} has the shape {shape}; it must be (C, H, W)")
+        raise RegistryError(f"{name} has the shape {shape}; it must be (C, H, W), none of them 0")
     if shape[0] != channels:
         raise RegistryError(f"{name} has {shape[0]} channels and the model takes {channels}")
     if not image.is_floating_point():
@@ -69,6 +77,16 @@ def _check_image(name: str, image: Any, channels: int) -> None:
             raise RegistryError(f"{name} holds values that are not finite")
         found = f"values from {low:g} to {high:g}"
         raise RegistryError(f"{name} has {found}; give 0 to 1, which the model normalises itself")
+
+
+def _check_dtype(name: str, image: torch.Tensor, dtype: torch.dtype | None) -> None:
+    """Autocast brings images to its own type, but for float64, which it leaves alone."""
+    device = image.device.type
+    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if dtype in (None, image.dtype) or (cast and image.dtype != torch.float64):
+        return
+    call = f"{_CALLS[dtype]}()" if dtype in _CALLS else f"to({dtype})"
+    raise RegistryError(f"{name} is {image.dtype} and the model's parameters are {dtype}; give image.{call}")
 
 
 def _check_proportion(name: str, image: torch.Tensor, transform: Any) -> None:
@@ -101,8 +119,8 @@ def _check_target(name: str, target: Any, size: Sequence[int], first: int, last:
     if low < first or high > last:
         wrong = low if low < first else high
         index = int((labels == wrong).nonzero()[0])
-        zero = f"; 0 is the background; {_NO_OBJECTS}" if wrong == 0 else ""
-        raise RegistryError(f"{name}: label {index} is {wrong}; labels of objects are {first} to {last}{zero}")
+        zero = f"; 0 is the background: count your classes from 1; {_NO_OBJECTS}" if wrong == 0 else ""
+        raise RegistryError(f"{name}: labels[{index}] is {wrong}; labels of objects are {first} to {last}{zero}")
 
 
 def _check_boxes(name: str, boxes: torch.Tensor, size: Sequence[int]) -> None:
@@ -112,6 +130,7 @@ def _check_boxes(name: str, boxes: torch.Tensor, size: Sequence[int]) -> None:
     limit = boxes.new_tensor([width, height])
     inside = (boxes[:, :2] >= -_SLACK).all(dim=1) & (boxes[:, 2:] <= limit + _SLACK).all(dim=1)
     if bool((finite & solid & inside).all()):
+        _check_scale(name, boxes, width, height)
         return
     problems = (
         (finite, "is not finite", ""),
@@ -123,3 +142,10 @@ def _check_boxes(name: str, boxes: torch.Tensor, size: Sequence[int]) -> None:
             index = int((~good).nonzero()[0])
             shown = ", ".join(f"{value:g}" for value in boxes[index].tolist())
             raise RegistryError(f"{name}: box {index} ({shown}) {text}{hint}")
+
+
+def _check_scale(name: str, boxes: torch.Tensor, width: int, height: int) -> None:
+    """Boxes that all lie in the first pixel were written as shares of the image."""
+    if max(width, height) > 2 and float(boxes.max()) <= 1:
+        text = f"every box lies within 0 to 1 of an image of {width}x{height} pixels"
+        raise RegistryError(f"{name}: {text}; boxes are in pixels: multiply x by {width} and y by {height}")

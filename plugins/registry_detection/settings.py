@@ -3,40 +3,42 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, FeatureMap, Finding, HeadNormSpec, Listed, Spec
+from registry.specs import BackboneSpec, FeatureMap, Finding, HeadNormSpec, Listed, Spec, group_findings
+from registry.specs.picture import Deviations, Means
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Side = Annotated[int, Field(ge=1, le=16384)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1, le=100_000)]
-PerChannel = Annotated[Listed[float], Field(min_length=1, max_length=4096)]
+#: Pixels of a side from which rounding leaves something; a little more than 1, as torchvision computes in single precision.
+_LEAST_SIDE = 1 + 1e-6
+Ratio = Annotated[float, Field(ge=0.001, le=1000)]
 
 
 class NormalizationSpec(Spec):
     """What the model subtracts from and divides its images by, which come in 0 to 1."""
 
     mean: Annotated[
-        PerChannel | None, Field(description="Per channel; null: ImageNet's for three channels, else their average.")
+        Means | None, Field(description="Per channel; null: ImageNet's for three channels, else their average.")
     ] = None
-    std: Annotated[PerChannel | None, Field(description="Per channel, as `mean`.")] = None
+    std: Annotated[Deviations | None, Field(description="Per channel, as `mean`.")] = None
 
     def per_channel(self, channels: int) -> tuple[list[float], list[float]]:
         """Mean and deviation for each of `channels` channels; a single value stands for every channel."""
         return _spread(self.mean, _MEAN, channels), _spread(self.std, _STD, channels)
 
     def problems(self, channels: int, *path: str) -> Iterator[Finding]:
-        """Lists whose length is neither 1 nor the channel count, and deviations that cannot divide."""
+        """Lists whose length is neither 1 nor the channel count."""
         for name, values in (("mean", self.mean), ("std", self.std)):
             if values is not None and len(values) not in (1, channels):
                 text = f"`{name}` has {len(values)} values and images have {channels} channels"
                 yield Finding("REG201", (*path, name), text, "give one value, or one for each channel")
-        if self.std is not None and any(value <= 0 for value in self.std):
-            yield Finding("REG201", (*path, "std"), "a deviation must be greater than 0")
 
 
 def _spread(values: tuple[float, ...] | None, usual: tuple[float, ...], channels: int) -> list[float]:
@@ -98,7 +100,8 @@ class PyramidSpec(Spec):
         return tuple(feature for feature in found if feature is not None)
 
     def problems(self, backbone: BackboneSpec, *path: str) -> Iterator[Finding]:
-        """Levels that the backbone does not yield, or not in that order."""
+        """Levels that the backbone does not yield, or not in that order, and groups that do not divide the channels."""
+        yield from group_findings(self.norm, [self.out_channels], *path, "norm")
         offered = backbone.feature_maps()
         known = ", ".join(f"`{m.name}` (stride {m.stride})" for m in offered)
         missing = [(i, level) for i, level in enumerate(self.levels) if backbone.find_map(level) not in offered]
@@ -139,12 +142,12 @@ class AnchorsSpec(Spec):
         Field(min_length=1, max_length=32, description="Sides in pixels of the resized image, a list for each level."),
     ]
     ratios: Annotated[
-        Listed[Annotated[float, Field(gt=0, le=1000)]],
+        Listed[Ratio],
         Field(min_length=1, max_length=64, description="Height divided by width, the same on each level."),
     ] = (0.5, 1.0, 2.0)
 
     def problems(self, levels: int, *path: str) -> Iterator[Finding]:
-        """As many lists as levels, and all of one length, as one predictor serves every level."""
+        """As many lists as levels, all of one length, as one predictor serves every level, and no box of no area."""
         if len(self.sizes) != levels:
             text = f"there are {len(self.sizes)} lists of sizes and {levels} levels"
             yield Finding("REG201", (*path, "sizes"), text, "give one list for each level, the extra ones included")
@@ -152,3 +155,21 @@ class AnchorsSpec(Spec):
             if len(sizes) != len(self.sizes[0]):
                 text = f"{len(sizes)} sizes on this level and {len(self.sizes[0])} on the first"
                 yield Finding("REG201", (*path, "sizes", index), text, "give every level as many sizes")
+        yield from self._empty_boxes(*path)
+
+    def _empty_boxes(self, *path: str) -> Iterator[Finding]:
+        """Sizes whose narrowest box vanishes: half of each side is rounded, a half to the even number, which is 0.
+
+        Source: torchvision.models.detection.anchor_utils.AnchorGenerator.generate_anchors.
+        """
+        ratio = max(self.ratios, key=lambda ratio: max(ratio, 1 / ratio))
+        narrow, name = math.sqrt(min(ratio, 1 / ratio)), "width" if ratio > 1 else "height"
+        for level, sizes in enumerate(self.sizes):
+            for index, size in enumerate(sizes):
+                if size * narrow <= _LEAST_SIDE:
+                    box = f"a box of size {size} and ratio {ratio:g}"
+                    text = f"{box} has a {name} of {size * narrow:.3g} pixels, which rounds to 0"
+                    least = math.floor(_LEAST_SIDE / narrow) + 1
+                    yield Finding(
+                        "REG201", (*path, "sizes", level, index), text, f"write at least {least} for this ratio"
+                    )

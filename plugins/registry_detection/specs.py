@@ -7,8 +7,19 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, BatchNormSpec, Finding, HeadNormSpec, HeadSpec, Listed, Spec, TaskSpec
-from registry_detection.settings import AnchorsSpec, Count, FixedImageSpec, ImageSpec, PyramidSpec, Share
+from registry.specs import (
+    BackboneSpec,
+    BatchNormSpec,
+    Finding,
+    HeadNormSpec,
+    HeadSpec,
+    Listed,
+    Spec,
+    TaskSpec,
+    group_findings,
+)
+from registry_detection.limits import background_findings, one_stage_findings, single_shot_findings, two_stage_findings
+from registry_detection.settings import AnchorsSpec, Count, FixedImageSpec, ImageSpec, PyramidSpec, Ratio, Share
 
 
 class DetectionSpec(TaskSpec):
@@ -55,7 +66,7 @@ class BoxSpec(Spec):
     batch_size_per_image: Annotated[Count, Field(description="Proposals that the loss looks at.")] = 512
     positive_fraction: Annotated[Share, Field(description="Share of objects among them.")] = 0.25
     regression_weights: Annotated[
-        Listed[Annotated[float, Field(gt=0)]],
+        Listed[Annotated[float, Field(ge=0.001, le=1000)]],
         Field(min_length=4, max_length=4, description="Factors of the corrections to x, y, width and height."),
     ] = (10.0, 10.0, 5.0, 5.0)
 
@@ -105,12 +116,15 @@ class FasterRCNNSpec(_PyramidHeadSpec):
     box: Annotated[BoxSpec, Field(description="Second stage.")] = BoxSpec()
 
     def check(self) -> Iterable[Finding]:
-        """As every pyramid head, and thresholds that contradict each other."""
+        """As every pyramid head, thresholds and limits that contradict each other, and the background alone."""
         yield from super().check()
+        yield from background_findings(self.num_classes)
         for name, part in (("rpn", self.rpn), ("box", self.box)):
             if part.background_iou > part.foreground_iou:
                 text = f"`background_iou` {part.background_iou} is above `foreground_iou` {part.foreground_iou}"
                 yield Finding("REG201", (name, "background_iou"), text, f"write at most {part.foreground_iou}")
+        if self.num_classes > 1:
+            yield from two_stage_findings(self)
 
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
         """Levels that the backbone lacks, or from which boxes cannot be pooled."""
@@ -130,21 +144,24 @@ class RetinaNetSpec(_PyramidHeadSpec):
     background_iou: Annotated[Share, Field(description="Overlap below which an anchor is background.")] = 0.4
 
     def check(self) -> Iterable[Finding]:
-        """As every pyramid head, and thresholds that contradict each other."""
+        """As every pyramid head, and thresholds and limits that contradict each other."""
         yield from super().check()
         if self.background_iou > self.foreground_iou:
             text = f"`background_iou` {self.background_iou} is above `foreground_iou` {self.foreground_iou}"
             yield Finding("REG201", ("background_iou",), text, f"write at most {self.foreground_iou}")
+        yield from one_stage_findings(self)
 
 
 class DefaultBoxesSpec(Spec):
     """SSD's default boxes: their size grows from level to level. torchvision.models.detection.anchor_utils."""
 
     ratios: Annotated[
-        Listed[Annotated[Listed[Annotated[float, Field(gt=0, le=1000)]], Field(max_length=16)]],
+        Listed[Annotated[Listed[Ratio], Field(max_length=16)]],
         Field(min_length=2, max_length=32, description="Width divided by height beside 1, and inverted, each level."),
     ] = ((2.0, 3.0),) * 6
-    min_ratio: Annotated[Share, Field(description="Side of the finest level's boxes, as a share of the image.")] = 0.2
+    min_ratio: Annotated[
+        float, Field(ge=0.001, le=1, description="Side of the finest level's boxes, as a share of the image.")
+    ] = 0.2
     max_ratio: Annotated[Share, Field(description="Side of the coarsest level's boxes, likewise.")] = 0.95
 
 
@@ -193,7 +210,8 @@ class SSDLiteSpec(HeadSpec):
         return {"image.size": [value, value]} if option == "size" else {}
 
     def check(self) -> Iterable[Finding]:
-        """As many lists of ratios as levels."""
+        """As many lists of ratios as levels, the background alone, and limits that contradict each other."""
+        yield from background_findings(self.num_classes)
         levels = len(self.levels) + len(self.extra_channels)
         if len(self.boxes.ratios) != levels:
             text = f"there are {len(self.boxes.ratios)} lists of ratios and {levels} levels"
@@ -201,10 +219,15 @@ class SSDLiteSpec(HeadSpec):
         if self.boxes.max_ratio <= self.boxes.min_ratio:
             text = f"`max_ratio` {self.boxes.max_ratio} is not above `min_ratio` {self.boxes.min_ratio}"
             yield Finding("REG201", ("boxes", "max_ratio"), text)
+        if self.num_classes > 1:
+            yield from single_shot_findings(self)
 
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
-        """Levels that the backbone lacks, or not in that order."""
+        """Levels that the backbone lacks, or not in that order, and groups that do not divide the channels."""
         from registry_detection.cuts import check_levels
 
         yield from self.image.problems(backbone.in_channels, "image")
         yield from check_levels(self.levels, backbone)
+        found = [feature.channels for feature in map(backbone.find_map, self.levels) if feature is not None]
+        halves = [count // 2 for count in self.extra_channels]
+        yield from group_findings(self.norm, [*found, *halves, *self.extra_channels], "norm")

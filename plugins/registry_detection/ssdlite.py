@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from typing import cast
+from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -12,6 +14,7 @@ from torchvision.models.detection.ssd import SSD
 from torchvision.models.detection.ssdlite import SSDLiteHead
 from torchvision.ops import Conv2dNormActivation
 
+from registry.errors import RegistryError
 from registry.modules.norm import Norm, norm_layer
 from registry.specs import BackboneSpec, FeatureMap
 from registry_detection.checks import CheckedDetector
@@ -21,13 +24,67 @@ from registry_detection.specs import SSDLiteSpec
 class SSDLiteModel(CheckedDetector, SSD):  # type: ignore[misc]  # torchvision ships no types
     """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
     and `scores` (N); in training, with targets, to a dict of two losses.
+
+    Attributes:
+        strides: input pixels per step of each level's map, finest first.
     """
+
+    strides = (16, 32)  # without annotations, see Checked
+
+    def check_inputs(self, images: Any, targets: Any = None) -> None:
+        """As every detector, and that batch normalisation is not to train on a single value.
+
+        Raises:
+            RegistryError: says what is wrong and what to give instead.
+        """
+        super().check_inputs(images, targets)
+        if self.training and len(images) == 1:
+            self._check_single_image()
+
+    def _check_single_image(self) -> None:
+        """One image leaves one value a channel where a level is 1x1."""
+        transform: Any = self.transform
+        width, height = transform.fixed_size
+        levels = cast("LevelsWithExtras", self.backbone)
+        points = [index for index, stride in enumerate(self.strides) if stride >= max(width, height)]
+        inside = [i for i in points if i < len(levels.features) and _trains(list(levels.features[i].children())[-1])]
+        failing = [*inside, *(i for i in points if any(_trains(part) for part in self._parts(i)))]
+        if not failing:
+            return
+        advice = f"head.image.size to more than {max(self.strides[i] for i in failing)} pixels"
+        if not inside:
+            groups = math.gcd(8, *(norm.num_features for norm in _norms(cast("nn.Module", self.head), levels.extra)))
+            advice += f", or head.norm to {{kind: group, groups: {groups}}}"
+        raise RegistryError(
+            f"a batch of one image cannot train this head: at {width}x{height} pixels its coarsest level is 1x1, where "
+            "batch normalisation has one value; give two images or more (drop_last=True in the loader), or set "
+            f"{advice}"
+        )
+
+    def _parts(self, level: int) -> Iterator[nn.Module]:
+        """The parts of the head that make or read a level."""
+        levels, head = cast("LevelsWithExtras", self.backbone), cast("SSDLiteHead", self.head)
+        if level >= len(levels.features):
+            yield from list(cast("nn.Sequential", levels.extra[level - len(levels.features)]).children())[1:]
+        yield head.classification_head.module_list[level]
+        yield head.regression_head.module_list[level]
 
     def fixed_forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """What is computed whatever the images show: everything before boxes are chosen."""
         levels, head = cast("nn.Module", self.backbone), cast("nn.Module", self.head)
         outputs: dict[str, torch.Tensor] = head(list(levels(images).values()))
         return outputs
+
+
+def _norms(*parts: nn.Module) -> Iterator[nn.BatchNorm2d]:
+    """The batch normalisations in some parts."""
+    for part in parts:
+        yield from (layer for layer in part.modules() if isinstance(layer, nn.BatchNorm2d))
+
+
+def _trains(part: nn.Module) -> bool:
+    """True if statistics of the batch are taken in it."""
+    return any(norm.training for norm in _norms(part))
 
 
 class LevelsWithExtras(nn.Module):
@@ -82,6 +139,8 @@ def build(spec: SSDLiteSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -
     )
     model.in_channels = backbone_spec.in_channels
     model.first_label, model.last_label = 1, spec.num_classes - 1
+    last = maps[-1].stride
+    model.strides = (*(m.stride for m in maps), *(last * 2**step for step in range(1, len(extra) + 1)))
     return model
 
 

@@ -16,3 +16,4 @@ def registry_parts(register: Registrar) -> None:
         init="registry.modules.initialisation:he_fan_out",
     )
     register.catalog("registry_mobilenet", "catalog")
+    register.rules("registry_mobilenet", "rules")

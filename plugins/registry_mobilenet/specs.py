@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from registry.specs import BackboneSpec, BatchNormSpec, FeatureMap, Finding, Listed, NormSpec, Spec, group_findings
+from registry_mobilenet.channel_rules import Built, Written, alignment_findings, rounding_findings
 from registry_mobilenet.channels import make_divisible
 from registry_mobilenet.geometry import blocks_of, nominal_stride, tail_start
 
@@ -108,7 +109,14 @@ class MobileNetV3Spec(BackboneSpec):
         return tuple(maps)
 
     def check(self) -> Iterable[Finding]:
-        """Switches that contradict the block table."""
+        """Switches that contradict the block table; in a table without contradictions, channel counts that rounding changes."""
+        found = [*self._check_switches(), *self._check_groups()]
+        yield from found
+        if not found:
+            yield from alignment_findings(self._squeezed())
+            yield from rounding_findings(self._written(), self.width_mult)
+
+    def _check_switches(self) -> Iterator[Finding]:
         nominal = nominal_stride(self.blocks)
         has_tail = tail_start(self.blocks) < len(self.blocks)
         for key in ("reduced_tail", "dilated"):
@@ -127,12 +135,28 @@ class MobileNetV3Spec(BackboneSpec):
                 f"the table's strides multiply to {nominal}, so the output stride cannot be {self.output_stride}",
                 f"write at most {nominal}",
             )
-        yield from self._check_groups()
 
     def _check_groups(self) -> Iterable[Finding]:
         counts = {self.scaled(self.stem_channels), self.last_channels()}
         counts |= {count for block in blocks_of(self) for count in (block.expanded, block.out)}
         return group_findings(self.norm, counts, "norm")
+
+    def _squeezed(self) -> Iterator[Built]:
+        """Squeezed channels, the only ones that need not be a multiple of 8."""
+        path, hint = ("squeeze_excitation", "divisor"), "write a divisor that is a multiple of 8"
+        for index, block in enumerate(blocks_of(self), start=1):
+            if block.squeeze is not None:
+                yield Built(block.squeeze, f"block {index} squeezes {block.expanded} channels to", path, hint)
+
+    def _written(self) -> Iterator[Written]:
+        """What the width multiplier is applied to: the table after a reduced tail has halved its end."""
+        yield Written(self.stem_channels, "stem", ("stem_channels",))
+        tail = tail_start(self.blocks) if self.reduced_tail else len(self.blocks)
+        for index, row in enumerate(self.blocks):
+            expanded = row.expanded // (2 if index > tail else 1)
+            out = row.out // (2 if index >= tail else 1)
+            yield Written(expanded, f"block {index + 1}", ("blocks", index, "expanded"))
+            yield Written(out, f"block {index + 1}", ("blocks", index, "out"))
 
 
 @functools.lru_cache(maxsize=128)

@@ -18,3 +18,4 @@ def registry_parts(register: Registrar) -> None:
     register.head("fcn", spec=f"{specs}:FCNSpec", target="registry_segmentation.dense:build_fcn")
     register.categories("voc21", "registry_segmentation", "categories/voc21.txt")
     register.catalog("registry_segmentation", "catalog")
+    register.rules("registry_segmentation", "rules")

@@ -71,6 +71,24 @@ class _DenseHeadSpec(HeadSpec):
         BatchNormSpec()
     )
 
+    def check(self) -> Iterable[Finding]:
+        """More classes than the background."""
+        if self.num_classes < 2:
+            text = "every pixel is of the only class there is, so nothing can be learned"
+            yield Finding("REG204", ("num_classes",), text, "write at least 2: class 0 is the background")
+
+    def check_task(self, task: TaskSpec) -> Iterable[Finding]:
+        """An id of pixels that do not count which is a class."""
+        if isinstance(task, SegmentationSpec) and 0 <= task.ignore_index < self.num_classes:
+            ignored, last = task.ignore_index, self.num_classes - 1
+            text = f"`ignore_index` {ignored} is a class, 0 to {last}, whose pixels never count, so it is never learned"
+            free = 255 if last < 255 else -1
+            places = [("task", "ignore_index"), ("head", "num_classes")]
+            if "ignore_index" not in task.model_fields_set:  # the default, which stands in no document
+                places.reverse()
+            hint = f"write an id that is no class, such as {free}"
+            yield Finding("REG213", places[0], text, hint, "warning", also=(places[1],))
+
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
         """The last map must have the stride that the head was made for."""
         last = backbone.feature_maps()[-1]
@@ -95,8 +113,9 @@ class LRASPPSpec(_DenseHeadSpec):
     inter_channels: Annotated[Width, Field(description="Channels after the first convolution.")] = 128
 
     def check(self) -> Iterable[Finding]:
-        """Groups that divide the channels."""
-        return group_findings(self.norm, [self.inter_channels], "norm")
+        """As above, and groups that divide the channels."""
+        yield from super().check()
+        yield from group_findings(self.norm, [self.inter_channels], "norm")
 
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
         """The last map's stride, and a finer map before it."""
@@ -143,7 +162,8 @@ class DeepLabV3Spec(_WithAuxiliarySpec):
     dropout: Annotated[float, Field(ge=0, lt=1, description="Probability of dropping a hidden value.")] = 0.5
 
     def check(self) -> Iterable[Finding]:
-        """Groups that divide the channels, and leave more than one to a group, for the average of the map is one value."""
+        """As above, and groups that divide the channels and leave each more than one: the map's average is one value."""
+        yield from super().check()
         yield from group_findings(self.norm, [self.channels], "norm")
         if isinstance(self.norm, GroupNormSpec) and self.norm.groups == self.channels:
             text = f"each of {self.norm.groups} groups has one channel, and one value of the averaged map is always its mean"

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from registry.catalog.documents import KINDS, YAML_SUFFIXES, Document, read_documents
 from registry.catalog.references import inside, is_path
-from registry.diagnostics import Diagnostic, SpecError
+from registry.diagnostics import Diagnostic, SpecError, errors
 from registry.errors import ConflictError, UnknownNameError
 from registry.host import PluginHost
 from registry.source import Source, Span
@@ -102,7 +102,7 @@ class Catalog:
             SpecError: the file cannot be read, or holds none or several of that kind.
         """
         documents, diagnostics = read_documents(path)
-        if diagnostics:
+        if errors(diagnostics):
             raise SpecError(diagnostics)
         return _only(documents, kind, path)
 
@@ -119,7 +119,7 @@ class Catalog:
         if path is None:
             raise OutsideError(f"the path `{reference}` leaves {by.root}")
         documents, diagnostics = self._parents.read(path, by)
-        if diagnostics:
+        if errors(diagnostics):
             raise SpecError(diagnostics)
         return _only(documents, kind, path)
 
@@ -128,7 +128,8 @@ class Catalog:
         elsewhere = [other for other in KINDS if other != kind and (other, name) in self._index]
         if elsewhere:
             return f"{text}; there is a {elsewhere[0]} of that name"
-        hint = did_you_mean(name, self.names(kind))
+        types = [part.type for part in self._host.parts if part.kind == kind]
+        hint = did_you_mean(name, [*self.names(kind), *types])
         return f"{text}; {hint}" if hint else text
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +10,10 @@ from pydantic import ValidationError
 
 from registry.catalog.documents import OWN_KEYS, Document, EnvelopeSpec
 from registry.catalog.merge import merge
+from registry.catalog.placing import OVERRIDES, placed, with_heir
 from registry.catalog.renames import rename_keys
-from registry.catalog.translate import Place, locate, translate
-from registry.diagnostics import Diagnostic, Related, errors
+from registry.catalog.translate import Place, locate, shown, translate
+from registry.diagnostics import Diagnostic, errors
 from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Scalar, plain
@@ -22,8 +22,8 @@ from registry.specs.model import type_of
 from registry.suggest import did_you_mean
 
 _ENVELOPE = (*OWN_KEYS, "references")
-#: Names of the sources that overrides have.
-OVERRIDES = ("--set", "overrides")
+#: Keys that a document has beside the fields of its spec class: a model's, and a part's.
+_OUTER = (("extends",), _ENVELOPE)
 
 
 class Checker:
@@ -40,7 +40,7 @@ class Checker:
         """
         spec: Spec | None
         spec, found = self._model(document, root) if document.kind == "model" else self._part(document, root)
-        diagnostics = [_with_heir(diagnostic, document) for diagnostic in found]
+        diagnostics = [with_heir(diagnostic, document) for diagnostic in found]
         return (None if errors(diagnostics) else spec), diagnostics
 
     def placed(
@@ -49,7 +49,7 @@ class Checker:
         """Findings about a checked document at their places in it, without those that its author accepts."""
         for finding in findings:
             if not isinstance(spec, ModelSpec) or not _accepted(finding, spec):
-                yield _with_heir(_diagnostic(finding, root), document)
+                yield with_heir(placed(finding, root, document), document)
 
     def categories(self, task: TaskSpec) -> tuple[str, ...] | None:
         """The class names of a task, a registered list's read from its file; raises as `categories_named` does."""
@@ -78,8 +78,8 @@ class Checker:
         place = _class_count_place(document, root)
         findings = [*_guarded(spec), *self._categories_findings(spec.task, spec.head.num_classes, place)]
         findings += self._accepts_findings(spec)
-        found += [_diagnostic(finding, root) for finding in findings if not _accepted(finding, spec)]
-        found += self._weights(spec, root)
+        found += [placed(finding, root, document) for finding in findings if not _accepted(finding, spec)]
+        found += self._weights(spec, root, document)
         return spec, found
 
     def _part(self, document: Document, root: Mapping) -> tuple[PartSpec | None, list[Diagnostic]]:
@@ -90,7 +90,10 @@ class Checker:
         if not isinstance(type_node, Scalar) or not isinstance(type_node.value, str):
             span = locate(root, ["type"] if type_node else ["name"]).span
             hint = f"name a type of {document.kind}"
-            return None, [*found, Diagnostic("REG102", "error", "missing key `type`", span, hint)]
+            if type_node is None or (isinstance(type_node, Scalar) and type_node.value is None):
+                return None, [*found, Diagnostic("REG102", "error", "missing key `type`", span, hint)]
+            text = f"expected a text, got {shown(plain(type_node))}"
+            return None, [*found, Diagnostic("REG103", "error", text, span, hint)]
         try:
             spec_class = self._host.spec_class(document.kind, type_node.value)
         except RegistryError as error:
@@ -102,7 +105,7 @@ class Checker:
         found += wrong
         if not isinstance(spec, PartSpec):
             return None, found
-        return spec, found + [_diagnostic(finding, settings) for finding in _guarded(spec)]
+        return spec, found + [placed(finding, settings, document) for finding in _guarded(spec)]
 
     def _validate(
         self, spec_class: type[Spec], root: Mapping, holder: Mapping | None = None, prefix: tuple[str, ...] = ()
@@ -127,7 +130,16 @@ class Checker:
                     data = plain(root)
                 elif not _drop_nulls(data, error):
                     if holder is None:
-                        return None, [*told, *translate(error, root, spec_class, self._host)], root
+                        return (
+                            None,
+                            [
+                                *told,
+                                *translate(
+                                    error, root, spec_class, self._host, outer=_OUTER[issubclass(spec_class, PartSpec)]
+                                ),
+                            ],
+                            root,
+                        )
                     entry = holder.entries[prefix[0]]._replace(node=root)
                     holder = Mapping({**holder.entries, prefix[0]: entry}, holder.span)
                     return None, [*told, *translate(error, holder, ModelSpec, self._host, prefix=prefix)], root
@@ -157,10 +169,10 @@ class Checker:
     def _accepts_findings(self, spec: ModelSpec) -> Iterator[Finding]:
         for index, rule in enumerate(spec.accepts):
             if rule not in self._host.rule_ids:
-                hint = did_you_mean(rule, self._host.rule_ids)
+                hint = did_you_mean(rule, self._host.rule_ids) or "list them with: registry rule"
                 yield Finding("REG105", ("accepts", index), f"there is no rule `{rule}`", hint)
 
-    def _weights(self, spec: ModelSpec, root: Mapping) -> Iterator[Diagnostic]:
+    def _weights(self, spec: ModelSpec, root: Mapping, document: Document) -> Iterator[Diagnostic]:
         """Task and backbone settings that travel with weights must fit the model's."""
         places = [("weights", name) for name in spec.weights]
         for path in [*places, ("backbone_weights",)]:
@@ -169,9 +181,11 @@ class Checker:
                 if place.path != (*path, key) or not isinstance(place.node, Mapping) or not isinstance(own, Mapping):
                     continue
                 if place.node.entries:
-                    yield from self._overlaid(spec, key, own, place)
+                    yield from self._overlaid(spec, key, own, place, document)
 
-    def _overlaid(self, spec: ModelSpec, key: str, own: Mapping, place: Place) -> Iterator[Diagnostic]:
+    def _overlaid(
+        self, spec: ModelSpec, key: str, own: Mapping, place: Place, document: Document
+    ) -> Iterator[Diagnostic]:
         """What is wrong with a part of a model under the settings at `place`."""
         merged = merge(own.without("type"), place.node)
         assert isinstance(merged, Mapping)
@@ -188,7 +202,7 @@ class Checker:
             own_findings += self._categories_findings(part, spec.head.num_classes)
         else:
             own_findings = [f for f in _guarded(spec.model_copy(update={key: part})) if f not in _guarded(spec)]
-        yield from (_diagnostic(f, holder) for f in own_findings if not _accepted(f, spec))
+        yield from (placed(f, holder, document) for f in own_findings if not _accepted(f, spec))
 
 
 def _drop_nulls(data: Any, error: ValidationError) -> bool:
@@ -203,7 +217,8 @@ def _drop_nulls(data: Any, error: ValidationError) -> bool:
         for step in item["loc"]:  # names of union members stand in the path too, and are stepped over
             if _has(node, step):
                 parent, key, node = node, step, node[step]
-        if item["input"] is None and node is None and isinstance(parent, dict):
+        unknown = item["type"] == "extra_forbidden"  # a misspelled key is told whatever its value
+        if item["input"] is None and node is None and isinstance(parent, dict) and not unknown:
             parent.pop(key, None)
             dropped = True
     return dropped
@@ -234,15 +249,3 @@ def _guarded(spec: ModelSpec | PartSpec) -> Iterable[Finding]:
 def _accepted(finding: Finding, spec: ModelSpec) -> bool:
     """A warning that the author of the document knows about."""
     return finding.severity != "error" and finding.rule in spec.accepts
-
-
-def _diagnostic(finding: Finding, root: Mapping) -> Diagnostic:
-    span = locate(root, finding.path).span
-    return Diagnostic(finding.rule, finding.severity, finding.message, span, finding.suggestion)
-
-
-def _with_heir(diagnostic: Diagnostic, document: Document) -> Diagnostic:
-    if diagnostic.span.file == document.file or diagnostic.span.file in OVERRIDES:
-        return diagnostic
-    note = Related(f"inherited by the {document.kind} `{document.name}`", document.name_span)
-    return replace(diagnostic, related=(*diagnostic.related, note))

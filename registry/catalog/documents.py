@@ -12,8 +12,9 @@ from pydantic import Field
 
 from registry.diagnostics import Diagnostic
 from registry.host.records import Origin
-from registry.source import Mapping, Node, Scalar, Sequence, SourceProblem, Span, read_bytes, read_file
+from registry.source import Mapping, Node, Scalar, Sequence, Source, SourceProblem, Span, read_bytes, read_file
 from registry.specs import PART_KINDS, Listed, ReferenceSpec, Rename, Spec
+from registry.specs.model import NAME
 from registry.suggest import did_you_mean
 
 KINDS = ("model", *PART_KINDS)
@@ -27,8 +28,10 @@ class EnvelopeSpec(Spec):
 
     spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
     kind: Annotated[str, Field(description="What the document describes.")]
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name among its kind.")]
-    aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
+    name: Annotated[str, Field(pattern=NAME, description="Unique name among its kind.")]
+    aliases: Annotated[
+        Listed[Annotated[str, Field(pattern=NAME)]], Field(description="Other names it answers to.")
+    ] = ()
     renames: Annotated[
         dict[str, str], Field(description="Names it gave up, each with the release that reads it no longer.")
     ] = {}
@@ -112,6 +115,10 @@ def read_documents(
     folder = root or root_of(Path(path))
     documents: list[Document] = []
     diagnostics: list[Diagnostic] = []
+    if not nodes:
+        text = "the file holds no document"
+        nowhere = Span(Source(name), 1, 1, 1, 1)
+        diagnostics.append(Diagnostic("REG115", "warning", text, nowhere, "write one, or remove the file"))
     for node in nodes:
         found = _document(node, folder, origin)
         if isinstance(found, Document):
@@ -166,6 +173,9 @@ def _envelope_problems(node: Mapping) -> Iterable[Diagnostic]:
             yield Diagnostic("REG102", "error", f"missing key `{key}`", start, f"write for instance `{example}`")
         elif not isinstance(value, Scalar) or not isinstance(value.value, str):
             yield Diagnostic("REG103", "error", f"`{key}` is a text", value.span, f"write for instance `{example}`")
+        elif key == "name" and value.value.lower().endswith(YAML_SUFFIXES):
+            text = f"the name `{value.value}` reads as the path of a file, so that nobody could refer to it"
+            yield Diagnostic("REG104", "error", text, value.span, "leave out the suffix")
         elif key == "kind" and value.value not in KINDS:
             hint = did_you_mean(value.value, KINDS)
             yield Diagnostic("REG106", "error", f"unknown kind of document `{value.value}`", value.span, hint)

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from registry.catalog.check import OVERRIDES
+from registry.catalog.placing import OVERRIDES
 from registry.catalog.translate import locate
 from registry.errors import PluginError
 from registry.source import Mapping, Node, Scalar, Sequence, Span, plain

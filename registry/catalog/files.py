@@ -26,7 +26,7 @@ def spec_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Iterable[str
     for path in paths:
         start = Path(path)
         for file in _below(start, patterns) if os.path.isdir(start) else [start]:
-            real = os.path.realpath(file)
+            real = _real(file)
             if real not in seen:
                 seen.add(real)
                 yield file
@@ -73,4 +73,12 @@ class TakenNames:
 
 
 def _same_file(one: Document, other: Document) -> bool:
-    return os.path.realpath(one.file) == os.path.realpath(other.file)
+    return _real(one.file) == _real(other.file)
+
+
+def _real(path: str | os.PathLike[str]) -> str:
+    """The path with links followed; one that cannot be, such as one with a NUL, unchanged."""
+    try:
+        return os.path.realpath(path)
+    except ValueError:
+        return os.fspath(path)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+
 from registry.catalog.catalog import Catalog, OutsideError
-from registry.catalog.documents import OWN_KEYS, Document
+from registry.catalog.documents import OWN_KEYS, YAML_SUFFIXES, Document
 from registry.catalog.merge import merge
-from registry.diagnostics import Diagnostic, SpecError
+from registry.diagnostics import Diagnostic, Related, SpecError
 from registry.errors import RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Node, Scalar, Sequence, Span
@@ -125,13 +128,26 @@ class Resolver:
             if unreadable:  # told where the file is named, not in the file that is not there
                 text = f"{unreadable[0].message} `{reference.value}`"
                 raise _error("REG001", text, reference.span) from error
-            raise
+            if error.diagnostics[0].rule == "REG108":  # the file is right, and not what is asked for
+                raise _error("REG108", f"`{reference.value}`: {error.diagnostics[0].text}", reference.span) from error
+            raise SpecError(_noted(error, Related("asked for here", reference.span))) from error
         except (OSError, ValueError, RuntimeError) as error:
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).rstrip(".")
             raise _error("REG001", f"the path cannot be followed: {reason}", reference.span) from error
         except RegistryError as error:
             rule = "REG111" if isinstance(error, OutsideError) else "REG108"
-            raise _error(rule, str(error), reference.span) from error
+            raise _error(rule, _beside(str(reference.value), by) or str(error), reference.span) from error
+
+
+def _noted(error: SpecError, note: Related) -> list[Diagnostic]:
+    return [replace(diagnostic, related=(*diagnostic.related, note)) for diagnostic in error.diagnostics]
+
+
+def _beside(name: str, by: Document) -> str | None:
+    """What is told of a name that nobody has where a file of that name lies beside the document."""
+    folder = os.path.dirname(by.file)
+    files = [name + suffix for suffix in YAML_SUFFIXES if os.path.isfile(os.path.join(folder, name + suffix))]
+    return f"no document is called `{name}`; write `./{files[0]}` for the file" if files else None
 
 
 def _references(node: Node | None) -> list[Scalar]:
@@ -140,7 +156,7 @@ def _references(node: Node | None) -> list[Scalar]:
         return []
     items = list(node.items) if isinstance(node, Sequence) else [node]
     references = [item for item in items if isinstance(item, Scalar) and isinstance(item.value, str)]
-    if len(references) != len(items) or not items:
+    if len(references) != len(items) or not items or not all(item.value for item in references):
         raise _error("REG103", "`extends` takes a name, a path, or a list of them", node.span)
     return references
 

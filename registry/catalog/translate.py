@@ -14,6 +14,7 @@ from registry.diagnostics import Diagnostic
 from registry.source import Mapping, Node, Scalar, Span
 from registry.source import Sequence as SequenceNode
 from registry.specs import PartTypes, Spec
+from registry.specs.model import DIGEST, NAME
 from registry.suggest import did_you_mean
 
 
@@ -54,13 +55,20 @@ def locate(root: Node, path: Sequence[str | int]) -> Place:
 
 
 def translate(
-    error: ValidationError, root: Node, spec_class: type[Spec], types: PartTypes, *, prefix: tuple[str, ...] = ()
+    error: ValidationError,
+    root: Node,
+    spec_class: type[Spec],
+    types: PartTypes,
+    *,
+    prefix: tuple[str, ...] = (),
+    outer: tuple[str, ...] = (),
 ) -> Iterator[Diagnostic]:
     """One diagnostic for each thing pydantic found; the members of a union that all failed count as one.
 
     Args:
         root: the document, which `spec_class` describes.
         prefix: keys that lead from the root to the mapping that was validated.
+        outer: keys that the root may have beside the fields of its class.
     """
     found: dict[tuple[str | int, ...], list[Any]] = {}
     for item in error.errors(include_url=False):
@@ -68,7 +76,7 @@ def translate(
     for path, items in found.items():
         if _is_shadow(path, items, found):
             continue
-        yield from _at(path, items, root, spec_class, types)
+        yield from _at(path, items, root, spec_class, types, outer)
 
 
 def _is_shadow(path: tuple[str | int, ...], items: list[Any], found: dict[tuple[str | int, ...], list[Any]]) -> bool:
@@ -78,7 +86,12 @@ def _is_shadow(path: tuple[str | int, ...], items: list[Any], found: dict[tuple[
 
 
 def _at(
-    path: tuple[str | int, ...], items: list[Any], root: Node, spec_class: type[Spec], types: PartTypes
+    path: tuple[str | int, ...],
+    items: list[Any],
+    root: Node,
+    spec_class: type[Spec],
+    types: PartTypes,
+    outer: tuple[str, ...],
 ) -> Iterator[Diagnostic]:
     place = locate(root, path)
     values = [item for item in items if item["type"] not in (*_MISSING, "extra_forbidden")]
@@ -93,7 +106,7 @@ def _at(
             yield _missing(key, place, known_keys(spec_class, root, path, types), choices)
         elif item["type"] == "extra_forbidden":
             parent = known_keys(spec_class, root, path[:-1], types)
-            yield _unknown_key(str(path[-1]), place, parent)
+            yield _unknown_key(str(path[-1]), place, [*parent, *(outer if len(path) == 1 else ())])
     if len(values) > 1 and len({item["type"] for item in values} & set(_KINDS)) > 1:
         wanted = " or ".join(dict.fromkeys(_KINDS[item["type"]] for item in values if item["type"] in _KINDS))
         yield Diagnostic("REG103", "error", f"expected {wanted}, got {shown(values[0]['input'])}", place.span)
@@ -124,18 +137,23 @@ def _name(path: tuple[str | int, ...]) -> str:
 def _unknown_key(key: str, place: Place, known: list[str]) -> Diagnostic:
     where = f" in `{place.path[-2]}`" if len(place.path) > 1 and isinstance(place.path[-2], str) else ""
     span = place.key_span or place.span
-    return Diagnostic("REG101", "error", f"unknown key `{key}`{where}", span, did_you_mean(key, known))
+    return Diagnostic("REG101", "error", f"unknown key `{printable(key)}`{where}", span, did_you_mean(key, known))
 
 
 def _value(item: Any, place: Place) -> Diagnostic:
     rule, message = _message(item)
     hint = None
+    written = _written(place.node)
+    if item["type"] == "string_type" and written is not None:
+        message, hint = f"expected a text, got the number {printable(written)}", "quote it"
     if rule == "REG105":
         expected = str(item["ctx"].get("expected") or item["ctx"].get("expected_tags"))
         hint = _choices_hint(_tag_or_input(item), _split(expected))
     if item["type"].startswith("union_tag"):
         key = str(item["ctx"]["discriminator"]).strip("'")
         place = locate(place.node, [key]) if isinstance(place.node, Mapping) and key in place.node.entries else place
+    if item["type"] == "weights_source":
+        hint = "write torchvision:ENUM.ENTRY, hf://OWNER/REPO/FILE, or a path such as ./model.safetensors"
     if rule == "REG107":
         message, _, after = message.partition("; ")
         hint = after or None
@@ -147,6 +165,15 @@ def _choices_hint(got: Any, choices: list[str]) -> str | None:
     if all(choice.lstrip("-").isdecimal() for choice in choices):
         return "known: " + ", ".join(f"`{choice}`" for choice in sorted(choices, key=int))
     return did_you_mean(got if isinstance(got, str) else shown(got), [choice.strip("'") for choice in choices])
+
+
+def _written(node: Node) -> str | None:
+    """A number as the document writes it; None for anything else."""
+    if not isinstance(node, Scalar) or isinstance(node.value, bool) or not isinstance(node.value, (int, float)):
+        return None
+    span = node.span
+    text = span.source.line(span.line)[span.column - 1 : span.end_column - 1]
+    return text if span.line == span.end_line and text else str(node.value)
 
 
 _KINDS = {
@@ -178,6 +205,10 @@ _RANGES: dict[str, Callable[[Any], str]] = {
 def _message(item: Any) -> tuple[str, str]:
     """Rule and message of an error about a value."""
     kind, got, ctx = item["type"], item["input"], item.get("ctx", {})
+    if kind == "float_type" and isinstance(got, int) and not isinstance(got, bool):
+        return "REG104", f"{shown(got)} is too large"
+    if kind == "union_tag_invalid" and not isinstance(_tag_of(item), str):
+        return "REG103", f"expected a text, got {shown(_tag_of(item))}"
     if kind in _KINDS:
         return "REG103", f"expected {_KINDS[kind]}, got {shown(got)}"
     if kind in _RANGES:
@@ -189,10 +220,24 @@ def _message(item: Any) -> tuple[str, str]:
     if kind in ("literal_error", "union_tag_invalid"):
         return "REG105", f"{shown(_tag_or_input(item))} is none of the choices"
     if kind == "string_pattern_mismatch":
-        return "REG104", f"{shown(got)} does not match {ctx['pattern']}"
+        return "REG104", f"{shown(got)} {_PATTERNS.get(ctx['pattern'], 'does not match ' + ctx['pattern'])}"
+    if kind == "weights_source":
+        return "REG104", item["msg"].partition("; ")[0]
     if kind == "part_type":
         return "REG107", item["msg"]
     return "REG199", item["msg"].removeprefix("Value error, ")
+
+
+_PATTERNS = {
+    NAME: "is no name: letters, digits, `.`, `_` and `-`, a letter or digit first",
+    DIGEST: "is no digest: 8 to 64 digits, each 0 to 9 or a to f",
+}
+
+
+def _tag_of(item: Any) -> Any:
+    """What stands where a text should choose the member of a union."""
+    key = str(item["ctx"]["discriminator"]).strip("'")
+    return item["input"].get(key) if isinstance(item["input"], dict) else item["ctx"]["tag"]
 
 
 def _tag_or_input(item: Any) -> Any:
@@ -225,9 +270,14 @@ def shown(value: Any) -> str:
     if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, str):
-        return f"`{value if len(value) <= 60 else value[:57] + '...'}`"
+        return f"`{printable(value if len(value) <= 60 else value[:57] + '...')}`"
     if isinstance(value, dict):
         return "a mapping"
     if isinstance(value, (list, tuple)):
         return "a list"
     return f"a {type(value).__name__}"
+
+
+def printable(text: str) -> str:
+    """A text on one line, what cannot be printed escaped."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

@@ -7,13 +7,15 @@ import json
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from registry.cli import options, output
-from registry.cli.image_ids import image_ids
+from registry.cli.image_ids import _listed, image_ids
 from registry.diagnostics import SpecError
 from registry.errors import ImageError, RegistryError, RegistryWarning
 from registry.files import write_atomically
@@ -25,6 +27,9 @@ if TYPE_CHECKING:
     from registry.predictor import Predictor
     from registry.registry import Registry
     from registry.specs import ModelSpec
+
+#: Tells of a file that cannot be done, and why.
+_Tell = Callable[[str, RegistryError], None]
 
 
 @click.command("predict")
@@ -67,13 +72,19 @@ def command(
 ) -> None:
     """Run MODEL, a name, a path or a checkpoint, on IMAGES: files, folders or quoted patterns.
 
-    An image that cannot be read is reported on the error output, the others are done, and the exit code is 1.
+    A path that stands for no image, an image that cannot be read and one that the annotations do not list are reported
+    on the error output, the others are done, and the exit code is 1.
     """
     from registry import default_registry
     from registry.image_files import find_images
     from registry.predictor import Predictor
 
-    files = find_images(images)
+    if folder is not None:
+        _check_folder(folder)
+    failures: list[dict[str, str]] = []
+    tell = partial(_tell, failures)
+    files = find_images(images, tell)
+    _check_left(files, failures)
     registry = default_registry()
     given: dict[str, Any] = {"weights": weights, "num_classes": num_classes, "in_channels": in_channels}
     asked = {key: value for key, value in (("score", score), ("top", top), ("size", size)) if value is not None}
@@ -87,11 +98,13 @@ def command(
         raise click.BadParameter(f"`{output_format}` is none of {', '.join(known)}", param_hint="--format")
     if annotations is not None and output_format in ("text", "json"):
         raise click.UsageError(f"`--annotations` numbers images, which `{output_format}` does not")
-    ids = image_ids(files, annotations) if output_format in task.formats else {}
+    ids = _numbered(files, annotations, tell) if output_format in task.formats else {}
+    files = [file for file in files if file in ids] if output_format in task.formats else files
+    _check_left(files, failures)
     predictor = Predictor.load(
         registry, model, sha256=sha256, overrides=settings, adapt_input=adapt_input, device=device, **given
     )
-    results, failures, pictures = _run(predictor, files, folder, output_format, ids)
+    results, pictures = _run(predictor, files, folder, output_format, ids, tell)
     if output_format == "json":
         output.echo_json({"model": predictor.spec.name, "results": results, "failures": failures})
     elif output_format != "text":
@@ -100,6 +113,50 @@ def command(
         click.echo(f"{pictures} picture{'s' if pictures > 1 else ''} in {folder}")
     if failures:
         sys.exit(1)
+
+
+def _check_folder(folder: str) -> None:
+    """Pictures need a folder, or a place where it can be made.
+
+    Raises:
+        click.BadParameter: a file is there.
+    """
+    there = next((path for path in (Path(folder), *Path(folder).parents) if os.path.lexists(path)), None)
+    if there is not None and not there.is_dir():
+        hint = "name a folder, which is made where there is none"
+        raise click.BadParameter(f"{str(there)!r} is a file; {hint}", param_hint="--output")
+
+
+def _tell(failures: list[dict[str, str]], file: str, problem: RegistryError) -> None:
+    failures.append({"file": file, "error": str(problem)})
+    click.echo(f"error: {problem}", err=True)
+
+
+def _check_left(files: list[Path], failures: list[dict[str, str]]) -> None:
+    """Ends the run where every image failed before the model was needed; one failure was told already."""
+    if files:
+        return
+    if len(failures) == 1:
+        sys.exit(1)
+    raise RegistryError("no image is left to predict")
+
+
+def _numbered(files: list[Path], annotations: str | None, tell: _Tell) -> dict[Path, int]:
+    """The ids of the files, without those that the annotations do not list.
+
+    Raises:
+        RegistryError: the annotations cannot be read, or two files are one image to them.
+    """
+    try:
+        return image_ids(files, annotations)  # the usual case reads the annotations, which may be large, once
+    except RegistryError:
+        known = {} if annotations is None else _listed(Path(annotations))
+        missing = [file for file in files if file.name not in known]
+        if annotations is None or not missing:
+            raise
+    for file in missing:
+        tell(str(file), ImageError(f"{annotations} lists no image `{file.name}`"))
+    return image_ids([file for file in files if file.name in known], annotations)
 
 
 def _followed(
@@ -130,21 +187,24 @@ def _followed(
 
 
 def _run(
-    predictor: Predictor, files: list[Path], folder: str | None, output_format: str, ids: dict[Path, int]
-) -> tuple[list[dict[str, Any]], list[dict[str, str]], int]:
-    """Results of the images that could be read, failures of the others, which are told as they come, and how many pictures."""
+    predictor: Predictor,
+    files: list[Path],
+    folder: str | None,
+    output_format: str,
+    ids: dict[Path, int],
+    tell: _Tell,
+) -> tuple[list[dict[str, Any]], int]:
+    """Results of the images that could be read, and how many pictures; of the others is told as they come."""
     task = predictor.task
     taken = {os.path.abspath(file).casefold() for file in files}  # no picture takes the place of an image
     results: list[dict[str, Any]] = []
-    failures: list[dict[str, str]] = []
     count = 0
     own_output = output_format == "text" and sys.stdout.isatty()
     for file in output.progress(files, "predicting", shown=not own_output):
         try:
             image, result = predictor.predict(file)
         except ImageError as error:
-            failures.append({"file": str(file), "error": str(error)})
-            click.echo(f"error: {error}", err=True)
+            tell(str(file), error)
             continue
         written: list[str] = []
         if folder is not None:
@@ -161,7 +221,7 @@ def _run(
             results.append({"file": str(file), **task.as_data(result), **kept})
         else:
             results += task.as_format(output_format, result, ids[file])
-    return results, failures, count
+    return results, count
 
 
 def _free_names(folder: Path, name: str, endings: list[str], taken: set[str]) -> list[Path]:

@@ -23,11 +23,13 @@ class Report:
     Attributes:
         files: every file that was looked at.
         host: knows what rules are called.
+        strict: warnings count as errors.
     """
 
     diagnostics: tuple[Diagnostic, ...]
     files: Sequence[str]
     host: PluginHost
+    strict: bool = False
 
     def render(self, output_format: str, *, color: bool = False) -> str:
         """The report as one text; only what its format needs is imported."""
@@ -45,7 +47,7 @@ class Report:
         if output_format == "junit":
             from registry.render import junit
 
-            return junit.render(self.diagnostics, files=self.files)
+            return junit.render(self.diagnostics, files=self.files, strict=self.strict)
         from registry.render import text
 
         counted = f"{len(self.files)} file{'' if len(self.files) == 1 else 's'}: {text.summary(self.diagnostics)}"

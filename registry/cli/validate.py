@@ -54,7 +54,7 @@ def command(
 
     Exit codes: 0 all is well, 1 errors (with --strict, warnings too), 2 the command was used wrongly.
     """
-    report = _validate(paths, exclude, fix=fix, deep=deep)
+    report = _validate(paths, exclude, fix=fix, deep=deep, strict=strict)
     usual = "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
     if output_file is None:
         click.echo(report.render(output_format or usual, color=sys.stdout.isatty()))
@@ -66,7 +66,7 @@ def command(
         sys.exit(1)
 
 
-def _validate(paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: bool) -> Report:
+def _validate(paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: bool, strict: bool) -> Report:
     from registry import default_registry
     from registry.catalog import each_once
 
@@ -86,7 +86,7 @@ def _validate(paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: 
         names = sorted({document.file for document in library.catalog.documents})
         documents = output.progress(library.catalog.documents, "validating", shown=deep)
         found += [*library.catalog.diagnostics, *run.documents(documents)]
-    return Report(each_once(found), names, registry.host)
+    return Report(each_once(found), names, registry.host, strict)
 
 
 def _files(paths: Sequence[str], exclude: Sequence[str]) -> list[Path]:

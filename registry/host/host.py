@@ -261,6 +261,8 @@ def _choose(records: list[R], name_of: Callable[[R], str], what: str, name: str)
         matching = [record for record in matching if record.origin.distribution == normal_name(distribution)]
     if not matching:
         prefix = [f"{record.origin.distribution}/" if distribution else "" for record in records]
+        if not records:
+            raise UnknownNameError(f"unknown {what} `{name}`; no plugin brings a {what}")
         hint = did_you_mean(name, [before + name_of(record) for before, record in zip(prefix, records, strict=True)])
         raise UnknownNameError(f"unknown {what} `{name}`" + (f"; {hint}" if hint else ""))
     if len(set(matching)) > 1:

@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from registry.schema.node import Schema, any_of, bare, closed, described, nullable, ref, target, united
-from registry.schema.raw import RawSchemas
+from registry.schema.node import (
+    Schema,
+    any_of,
+    bare,
+    closed,
+    described,
+    nullable,
+    ref,
+    requirements,
+    target,
+    united,
+)
+from registry.schema.raw import RENAMED, RawSchemas
 
 #: What the names of the variants for heirs end in.
 HEIR = ":heir"
@@ -35,6 +46,10 @@ class Definitions:
     def properties(self, name: str, *, heir: bool) -> Schema:
         """The keys of a spec class with what each may hold."""
         return self._properties(self.raw[name], heir)
+
+    def renamed(self, name: str) -> dict[str, str]:
+        """The keys that a spec class gave up, each with the one that took its place."""
+        return _renamed(self.raw[name])
 
     def used_by(self, schema: Schema) -> dict[str, Schema]:
         """The definitions that a schema leads to, sorted by name."""
@@ -74,17 +89,22 @@ class Definitions:
         if isinstance(schema.get("additionalProperties"), dict):
             shaped["additionalProperties"] = nullable(self._shaped(schema["additionalProperties"], heir))
         if "properties" in schema:
-            shaped["properties"] = self._properties(schema, heir)
-            shaped = {key: value for key, value in shaped.items() if key != "required" or not heir}
+            required = () if heir else schema.get("required", ())
+            shaped = {key: value for key, value in shaped.items() if key not in ("required", RENAMED)}
+            shaped |= {"properties": self._properties(schema, heir), **requirements(required, _renamed(schema))}
         return shaped
 
     def _properties(self, schema: Schema, heir: bool) -> Schema:
         """The keys of a mapping; null stands for the default of those that have one."""
         needed = schema.get("required", ())
-        return {
+        found = {
             key: self._shaped(value, heir) if key in needed else nullable(self._shaped(value, heir))
             for key, value in schema.get("properties", {}).items()
         }
+        for old, rename in schema.get(RENAMED, {}).items():
+            text = f"Now called `{rename.name}`; read until release {rename.until}."
+            found[old] = {"description": text, "deprecated": True, **bare(found[rename.name])}
+        return found
 
     def _told_by_key(self, schema: Schema, heir: bool) -> Schema:
         """One of several spec classes, which a key tells apart; an heir may leave that key to its parent."""
@@ -126,6 +146,10 @@ class Definitions:
         if isinstance(schema.get("additionalProperties"), dict):
             inside.append(schema["additionalProperties"])
         return bool(schema.get("required")) or "discriminator" in schema or any(map(self._needs, inside))
+
+
+def _renamed(schema: Schema) -> dict[str, str]:
+    return {old: rename.name for old, rename in schema.get(RENAMED, {}).items()}
 
 
 def _references(value: Any) -> Iterator[str]:

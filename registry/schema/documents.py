@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from registry.catalog.catalog import Catalog
-from registry.catalog.documents import FORMAT, KINDS, EnvelopeSpec
+from registry.catalog.documents import FORMAT, KINDS, YAML_SUFFIXES, EnvelopeSpec
 from registry.host import PluginHost
 from registry.schema.definitions import HEIR, Definitions
 from registry.schema.node import Schema, closed, described, nullable, ref
@@ -34,6 +34,11 @@ _NOTE = (
     "for one another, or that 1.0 is no whole number; `registry validate` says all of it."
 )
 _VERSION: Schema = {"description": "Version of the document format.", "const": FORMAT}
+#: What no name ends in, whatever the case of its letters, for it would be read as a path.
+_ENDS_LIKE_A_FILE = "|".join(
+    "".join(f"[{letter}{letter.upper()}]" if letter.isalpha() else f"\\{letter}" for letter in suffix) + "$"
+    for suffix in YAML_SUFFIXES
+)
 _ABOUT = {
     "model": first_paragraph(ModelSpec),
     **{
@@ -115,7 +120,12 @@ class _Documents:
         spec_class = ModelSpec if kind == "model" else EnvelopeSpec
         found = self._definitions.properties(self._raw.name(spec_class), heir=False)
         shared = {key: found[key] for key in EnvelopeSpec.model_fields}
-        own = {**shared, "spec": _VERSION, "kind": {"description": "What the document describes.", "const": kind}}
+        own = {
+            **shared,
+            "spec": _VERSION,
+            "kind": {"description": "What the document describes.", "const": kind},
+            "name": {**shared["name"], "not": {"pattern": _ENDS_LIKE_A_FILE}},
+        }
         self._definitions.add(f"{kind}:envelope", {"properties": own})
         return {key: ref(f"{kind}:envelope", key) for key in own}
 
@@ -133,9 +143,9 @@ class _Documents:
         properties["weights"]["additionalProperties"] = nullable(published)
         properties["backbone_weights"] = described(nullable(start), raw["properties"]["backbone_weights"])
         needed = [] if heir else [key for key in raw["required"] if key != "name"]
-        return closed(
-            {**envelope, **{k: v for k, v in properties.items() if k not in envelope}}, ["kind", "name", *needed]
-        )
+        rest = {key: value for key, value in properties.items() if key not in envelope}
+        renamed = self._definitions.renamed(self._raw.name(ModelSpec))
+        return closed({**envelope, **rest}, ["kind", "name", *needed], renamed)
 
     def _weights(self, parts: Iterable[str], heir: bool) -> Schema:
         """A set of weights, with the settings of those parts of the model that travel with it."""
@@ -143,7 +153,9 @@ class _Documents:
         properties = self._definitions.properties(name, heir=heir)
         for kind in parts:
             properties[kind] = described(nullable(self._parts.overlay(kind)), self._raw[name]["properties"][kind])
-        return closed(properties, () if heir else self._raw[name]["required"], description=first_paragraph(WeightsSpec))
+        required = () if heir else self._raw[name]["required"]
+        renamed = self._definitions.renamed(name)
+        return closed(properties, required, renamed, description=first_paragraph(WeightsSpec))
 
     def _examples(self, kind: str) -> list[dict[str, Any]]:
         """A document that extends the first one of the catalog, if there is any."""

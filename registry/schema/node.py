@@ -45,11 +45,27 @@ def about(properties: Schema) -> Schema:
     }
 
 
-def closed(properties: Schema, required: Iterable[str] = (), **about: str) -> Schema:
-    """A mapping of these keys and no others."""
-    needed = list(required)
+def closed(
+    properties: Schema, required: Iterable[str] = (), renamed: Mapping[str, str] | None = None, **about: str
+) -> Schema:
+    """A mapping of these keys and no others.
+
+    Args:
+        renamed: keys that were given up, each with the one that took its place.
+    """
     schema: Schema = {**about, "type": "object", "properties": properties}
-    return {**schema, **({"required": needed} if needed else {}), "additionalProperties": False}
+    return {**schema, **requirements(required, renamed or {}), "additionalProperties": False}
+
+
+def requirements(required: Iterable[str], renamed: Mapping[str, str]) -> Schema:
+    """The keys that must be there, each by its present name or by one that it gave up, and never by both."""
+    needed = list(required)
+    rules: list[Schema] = [{"not": {"required": [old, new]}} for old, new in renamed.items()]
+    for key in [key for key in needed if key in renamed.values()]:
+        former = [old for old, new in renamed.items() if new == key]
+        rules.append({"anyOf": [{"required": [name]} for name in (key, *former)]})
+    by_one_name = [key for key in needed if key not in renamed.values()]
+    return {**({"required": by_one_name} if by_one_name else {}), **({"allOf": rules} if rules else {})}
 
 
 def any_of(schemas: Iterable[Schema]) -> Schema:

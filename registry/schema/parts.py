@@ -93,14 +93,15 @@ class Parts:
 
     def _of_type(self, part: PartType, extra: Schema, required: list[str], heir: bool) -> Schema:
         """The settings of one type and some more keys, which win where a setting has the name of one."""
-        raw = self._definitions.raw[self._definitions.raw.name(part.spec_class)]
+        name = self._definitions.raw.name(part.spec_class)
+        raw = self._definitions.raw[name]
         needed = [] if heir else [key for key in raw.get("required", ()) if key not in required and key not in extra]
         settings = {key: value for key, value in self._pointed(part, heir).items() if key not in ("type", *extra)}
         own_type = {"description": f"Type of {part.kind}.", "type": "string", "pattern": part.pattern}
         text = {"description": part.description} if part.description else {}
-        return closed(
-            {**extra, "type": own_type, **settings}, [*required, *needed], title=f"{part.kind} {part.bare}", **text
-        )
+        properties = {**extra, "type": own_type, **settings}
+        title = f"{part.kind} {part.bare}"
+        return closed(properties, [*required, *needed], self._definitions.renamed(name), title=title, **text)
 
     def _pointed(self, part: PartType, heir: bool) -> Schema:
         """The settings of a type, each written once in a file and pointed to from all its variants."""
@@ -129,11 +130,13 @@ class Parts:
         def make() -> Schema:
             if not self._of(kind):
                 return {"description": f"Nothing that is installed provides a type of {kind}.", "not": {}}
-            choices = [
-                {"const": name, **({"description": part.description} if part.description else {})}
-                for part in self._of(kind)
-                for name in [part.name]
-            ]
+            choices: list[Schema] = []
+            for part in self._of(kind):
+                text = {"description": part.description} if part.description else {}
+                choices.append({"const": part.name, **text})
+                for old, until in part.former:
+                    text = {"description": f"Now called `{part.bare}`; read until release {until}."}
+                    choices.append({"const": old, **text, "deprecated": True})
             patterns = [{"type": "string", "pattern": part.pattern} for part in self._of(kind)]
             return {"description": f"Type of {kind}.", "anyOf": [*choices, *patterns]}
 

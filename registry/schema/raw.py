@@ -11,6 +11,10 @@ from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue, models_jso
 from pydantic_core import core_schema
 
 from registry.schema.node import Schema, target
+from registry.specs import Spec
+
+#: Where a schema keeps which keys were renamed, until it is shaped.
+RENAMED = "renamed"
 
 
 class _Generator(GenerateJsonSchema):
@@ -34,6 +38,8 @@ class _Generator(GenerateJsonSchema):
         made.pop("description", None)
         if text := first_paragraph(spec_class):
             made["description"] = text
+        if issubclass(spec_class, Spec) and spec_class.renamed_keys:
+            made[RENAMED] = dict(spec_class.renamed_keys)
         return made
 
 

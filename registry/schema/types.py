@@ -17,6 +17,7 @@ class PartType:
     Attributes:
         bare: the type itself.
         name: what documents call it; `distribution/type` where several distributions provide the type.
+        former: types that it gave up and that documents may still name, each with the release that reads it no longer.
         pattern: regular expression of every name that documents may call it by.
         label: what its definitions are called after.
         description: what its spec class says of itself.
@@ -25,6 +26,7 @@ class PartType:
     kind: str
     bare: str
     name: str
+    former: tuple[tuple[str, str], ...]
     pattern: str
     label: str
     description: str
@@ -43,10 +45,13 @@ def part_types(host: PluginHost) -> list[PartType]:
             spec_class = host.spec_class(kind, name)
         except RegistryError:
             continue
+        former = tuple((old, until) for old, until in record.renames if host.former_type(kind, old) is not None)
+        names = "|".join(_escaped(known) for known in (bare, *(old for old, _ in former)))
         before = f"{_escaped(distribution)}/" if is_shared else "([^/]+/)?"
         label = f"{kind}.{distribution}:{bare}" if is_shared else f"{kind}.{bare}"
-        pattern = f"^{before}{_escaped(bare)}$"
-        found.append(PartType(kind, bare, name, pattern, label, first_paragraph(spec_class), spec_class))
+        pattern = f"^{before}({names})$" if former else f"^{before}{names}$"
+        text = first_paragraph(spec_class)
+        found.append(PartType(kind, bare, name, former, pattern, label, text, spec_class))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Mapping as MappingABC
 from dataclasses import dataclass, field
@@ -20,8 +21,11 @@ class Source:
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its line break; empty past the end."""
-        lines = LINE_BREAK.split(self.text)
-        return lines[number - 1] if 0 < number <= len(lines) else ""
+        return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
+
+    @functools.cached_property
+    def _lines(self) -> list[str]:
+        return LINE_BREAK.split(self.text)
 
 
 class Span(NamedTuple):

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from registry.source.nodes import Entry, Mapping, Node, Scalar, Sequence, Source, Span
+from registry.source.nodes import LINE_BREAK, Entry, Mapping, Node, Scalar, Sequence, Source, Span
 from registry.source.problems import SourceProblem
 from registry.source.scalars import resolve
 
@@ -100,7 +100,7 @@ def _joined(text: str) -> str:
 
 def _after(source: Source, before: str) -> Span:
     """The character that follows `before`."""
-    lines = re.split("\r\n|\r|\n", before)
+    lines = LINE_BREAK.split(before)
     line, column = len(lines), len(lines[-1]) + 1
     return Span(source, line, column, line, column + 1)
 
@@ -264,6 +264,8 @@ class _Composer:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
         where = Span(self._source, line, column, line, column + 1)
+        if self._source.line(line)[column - 1 : column] == "\t" and "cannot start any token" in (error.problem or ""):
+            return SourceProblem("REG003", "not YAML: a tab in the indentation", where, "indent with spaces")
         context = f" ({error.context})" if error.context else ""
         return SourceProblem("REG003", f"not YAML: {error.problem or 'cannot be parsed'}{context}", where)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 #: An error stops a build, a warning is worth a look, a note is good to know.
@@ -18,6 +18,7 @@ class Finding:
         path: where in the spec that reports it, as keys and indices; `("head", "levels", 0)`.
         message: what is wrong, in one sentence.
         suggestion: what to write instead, or None.
+        also: other settings that had a part in it; told at the first that the document itself sets.
         severity: an error stops a build; a warning fails a strict validation; a note fails nothing.
     """
 
@@ -26,7 +27,9 @@ class Finding:
     message: str
     suggestion: str | None = None
     severity: Severity = "error"
+    also: tuple[tuple[str | int, ...], ...] = ()
 
     def within(self, *prefix: str | int) -> Finding:
         """The same finding seen from a spec that holds the reporting one at `prefix`."""
-        return Finding(self.rule, (*prefix, *self.path), self.message, self.suggestion, self.severity)
+        also = tuple((*prefix, *path) for path in self.also)
+        return replace(self, path=(*prefix, *self.path), also=also)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, get_args
 
-from pydantic import BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from registry.errors import RegistryError
+from registry.errors import RegistryError, WeightsError
 from registry.specs.base import Listed, Rename, Spec
 from registry.specs.findings import Finding
 from registry.specs.parts import (
@@ -22,6 +23,30 @@ from registry.specs.parts import (
     RecipeSpec,
     TaskSpec,
 )
+from registry.weights_reference import parse_reference
+
+#: What a document may be called.
+NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+DIGEST = r"^[0-9a-fA-F]{8,64}$"
+#: What `parse_reference` reads, for tools that know no more than regular expressions.
+SOURCE = (
+    r"^(?![\s\S]*[\x00-\x1f\x7f])("
+    r"torchvision:[A-Za-z_][A-Za-z0-9_]*\.[A-Za-z_][A-Za-z0-9_]*"
+    r"|hf://[A-Za-z0-9_]([A-Za-z0-9_-]|\.(?!\.))*/[A-Za-z0-9_]([A-Za-z0-9_-]|\.(?!\.))*"
+    r"(@[A-Za-z0-9_]([A-Za-z0-9_-]|\.(?!\.))*)?/((?!\.{1,2}/)[^/\\:]+/)*[^/\\:]*\.(safetensors|pth|pt)"
+    r"|[./~][\s\S]*"
+    r"|(?![A-Za-z][A-Za-z0-9+.-]+:)[\s\S]*\.(safetensors|pth|pt)"
+    r")$"
+)
+
+
+def _known_source(text: str) -> str:
+    if not text.startswith("~"):  # whose home folder that is, the machine decides
+        try:
+            parse_reference(text)
+        except WeightsError as error:
+            raise PydanticCustomError("weights_source", "{text}", {"text": str(error)}) from None
+    return text
 
 
 class ReferenceSpec(Spec):
@@ -57,11 +82,13 @@ class WeightsSpec(Spec):
         Field(
             min_length=1,
             description="`torchvision:ENUM.ENTRY`, `hf://owner/repo/file`, or a path that starts with `.` or `/`.",
+            json_schema_extra={"pattern": SOURCE},
         ),
+        AfterValidator(_known_source),
     ]
     sha256: Annotated[
         str | None,
-        Field(pattern=r"^[0-9a-fA-F]{8,64}$", description="SHA-256 of the file, or its first 8 or more hex digits."),
+        Field(pattern=DIGEST, description="SHA-256 of the file, or its first 8 or more hex digits."),
     ] = None
     metrics: Annotated[dict[str, float], Field(description="Published accuracy by metric name, in percent.")] = {}
     task: Annotated[
@@ -112,8 +139,10 @@ class ModelSpec(Spec):
 
     spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
     kind: Annotated[Literal["model"], Field(description="What the document describes.")] = "model"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", description="Unique name.")]
-    aliases: Annotated[Listed[str], Field(description="Other names it answers to.")] = ()
+    name: Annotated[str, Field(pattern=NAME, description="Unique name.")]
+    aliases: Annotated[
+        Listed[Annotated[str, Field(pattern=NAME)]], Field(description="Other names it answers to.")
+    ] = ()
     renames: Annotated[
         dict[str, str], Field(description="Names it gave up, each with the release that reads it no longer.")
     ] = {}
@@ -158,14 +187,21 @@ class ModelSpec(Spec):
                 ("head", "type"),
                 f"head `{self.head.type}` serves the task `{self.head.task}`, the model's task is `{self.task.type}`",
                 f"set task to `{self.head.task}`, or choose a head for `{self.task.type}`",
+                also=(("task", "type"), ("task",), ("head",)),
             )
         if self.recipe is not None and self.recipe.tasks and self.task.type not in self.recipe.tasks:
             yield Finding(
-                "REG203", ("recipe", "type"), f"recipe `{self.recipe.type}` does not train `{self.task.type}`"
+                "REG203",
+                ("recipe", "type"),
+                f"recipe `{self.recipe.type}` does not train `{self.task.type}`",
+                also=(("recipe",), ("task", "type"), ("task",)),
             )
         if not any(finding.severity == "error" for finding in own):
             yield from self._check_stages()
-            yield from (finding.within("head") for finding in self.head.check_backbone(self.backbone))
+            for finding in self.head.check_backbone(self.backbone):
+                yield replace(finding.within("head"), also=(*finding.within("head").also, ("backbone",)))
+            if self.head.task == self.task.type:
+                yield from self.head.check_task(self.task)
         if self.default_weights is not None and self.default_weights not in self.weights:
             known = ", ".join(f"`{name}`" for name in self.weights) or "none"
             yield Finding(

@@ -114,6 +114,10 @@ class HeadSpec(PartSpec):
         """Feature maps that this head needs and the backbone lacks; paths are relative to the head."""
         return ()
 
+    def check_task(self, task: TaskSpec) -> Iterable[Finding]:
+        """What contradicts the settings of the task, which is the one this head serves; paths are relative to the model."""
+        return ()
+
 
 class TaskSpec(PartSpec):
     """What goes in and what comes out: pre-processing, categories, and how results are read."""

@@ -10,7 +10,12 @@ from pydantic import Field
 from registry.specs.base import Listed, Spec
 from registry.specs.findings import Finding
 
-Channels = Annotated[Listed[float], Field(min_length=1, max_length=4096)]
+#: What is subtracted from pixels, or from values of any other unit.
+Mean = Annotated[float, Field(ge=-1e6, le=1e6)]
+#: What divides them; the least that keeps every quotient finite.
+Deviation = Annotated[float, Field(ge=1e-6, le=1e6)]
+Means = Annotated[Listed[Mean], Field(min_length=1, max_length=4096)]
+Deviations = Annotated[Listed[Deviation], Field(min_length=1, max_length=4096)]
 
 
 class PictureSpec(Spec):
@@ -23,15 +28,15 @@ class PictureSpec(Spec):
         Literal["bilinear", "bicubic", "nearest"], Field(description="How pixels are resampled.")
     ] = "bilinear"
     antialias: Annotated[bool, Field(description="Smooth before shrinking.")] = True
-    mean: Annotated[Channels, Field(description="Subtracted from each channel, in units of 0..1; one value: grey.")] = (
+    mean: Annotated[Means, Field(description="Subtracted from each channel, in units of 0..1; one value: grey.")] = (
         0.485,
         0.456,
         0.406,
     )
-    std: Annotated[Channels, Field(description="Divides each channel, in units of 0..1.")] = (0.229, 0.224, 0.225)
+    std: Annotated[Deviations, Field(description="Divides each channel, in units of 0..1.")] = (0.229, 0.224, 0.225)
 
     def problems(self, *path: str) -> Iterator[Finding]:
-        """Mean and deviation must pair up, and a deviation divides.
+        """Mean and deviation must pair up.
 
         Args:
             path: keys that lead from the reporting part to these settings.
@@ -50,5 +55,3 @@ class PictureSpec(Spec):
                 f"pictures have 1 or 3 channels, not {len(self.mean)}",
                 "give 1 value for grey or 3 for RGB; a model of more channels is fed tensors",
             )
-        if any(value <= 0 for value in self.std):
-            yield Finding("REG201", (*path, "std"), "a deviation must be greater than 0")

@@ -11,7 +11,7 @@ from typing import Union
 from registry.errors import WeightsError
 from registry.specs import ModelSpec, WeightsSpec
 from registry.suggest import did_you_mean
-from registry.weights.reference import LocalFile, Reference, parse_reference
+from registry.weights_reference import LocalFile, Reference, parse_reference
 
 #: What a caller may give: a name, a reference, a path, or a weights spec.
 WeightsRequest = Union[str, "os.PathLike[str]", WeightsSpec]

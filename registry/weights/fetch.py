@@ -8,10 +8,11 @@ from pathlib import Path
 from registry.errors import WeightsError
 from registry.suggest import did_you_mean
 from registry.weights.cache import cache_folder, cache_path
+from registry.weights.choice import Choice
 from registry.weights.digest import checked_digits, verify_sha256
 from registry.weights.hub import hub_file
 from registry.weights.published import Published, find_published, torch_checkpoints
-from registry.weights.reference import LocalFile, Reference, TorchvisionEntry
+from registry.weights_reference import LocalFile, Reference, TorchvisionEntry
 
 
 def locate(reference: Reference, *, sha256: str | None = None, progress: bool = True) -> Path:
@@ -89,3 +90,13 @@ def _digits(reference: TorchvisionEntry, published: Published, given: str | None
         f"{reference}: the sha256 {given} in the spec cannot be right, as torchvision publishes {published.name}, "
         f"whose sha256 starts with {published.digits}; correct it or leave it out"
     )
+
+
+def located(choice: Choice | None, sha256: str | None) -> Path | None:
+    """The file of chosen weights on this machine, checked against the spec's digest and the caller's; raises as `locate`."""
+    if choice is None:
+        return None
+    file = locate(choice.reference, sha256=choice.sha256)
+    if sha256 is not None:
+        verify_sha256(file, sha256)
+    return file

@@ -11,7 +11,7 @@ from typing import Any
 
 from registry.errors import MissingExtraError, WeightsError
 from registry.weights.digest import sha256_of, verify_sha256
-from registry.weights.reference import HubFile
+from registry.weights_reference import HubFile
 
 
 def hub_file(reference: HubFile, digits: str | None, *, progress: bool = True) -> Path:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from registry.errors import MissingExtraError, WeightsError
 from registry.suggest import did_you_mean
-from registry.weights.reference import TorchvisionEntry
+from registry.weights_reference import TorchvisionEntry
 
 # `name-0123abcd.pth`; a few quantized ones are `name_0123abcd.pth`, and some publish ten digits.
 _PUBLISHED_DIGITS = re.compile(r"[-_]([0-9a-f]{8,64})\.[a-z]+")

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from registry.errors import MissingExtraError, WeightsError
 from registry.weights.contents import TORCH_READABLE, Contents, contents_of
 from registry.weights.header import check_length, read_header, read_metadata
-from registry.weights.reference import SUFFIXES
 from registry.weights.unwrap import state_dict_in
+from registry.weights_reference import SUFFIXES
 
 if TYPE_CHECKING:
     import torch

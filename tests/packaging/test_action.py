@@ -68,6 +68,14 @@ def test_every_input_is_used_and_nothing_else_is_asked_for(action: dict[str, Any
     assert asked == INPUTS
 
 
+def test_the_page_on_ci_lists_the_inputs_with_their_defaults(action: dict[str, Any], root: Path) -> None:
+    page = (root / "docs" / "ci.md").read_text(encoding="utf-8")
+    table = dict(re.findall(r"^\| `([a-z-]+)` \| (?:`(.+?)`|.*?) \|", page, flags=re.MULTILINE))
+    assert table == {name: entry["default"] for name, entry in action["inputs"].items()}
+    for block in re.findall(r"```yaml\n(.+?)```", page, flags=re.DOTALL):
+        yaml.safe_load(block)
+
+
 @needs_bash
 def test_scripts_are_sound_bash(action: dict[str, Any], tmp_path: Path, run: Run) -> None:
     for step in _shell_steps(action):
@@ -213,7 +221,10 @@ class TestSteps:
         assert result.stdout.count("::error ") == code  # once, though two runs found it
         log = json.loads((workspace / "out put" / "specs.sarif").read_text(encoding="utf-8"))
         assert log["version"] == "2.1.0"
-        assert [found["ruleId"] for found in log["runs"][0]["results"]] == rules
+        results = log["runs"][0]["results"]
+        assert [found["ruleId"] for found in results] == rules
+        places = [found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for found in results]
+        assert places == ["broken%20specs/broken.yaml" for _ in rules]  # relative, as code scanning wants it
 
     def test_sarif_knows_that_the_check_is_strict(self, job: Job, workspace: Path) -> None:
         result = job.check(workspace, paths="warned specs", strict="true", sarif_file="specs.sarif")

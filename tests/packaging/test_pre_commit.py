@@ -139,6 +139,16 @@ def test_files_and_arguments_can_be_replaced(
     assert "nets/warned.yaml:6:18: warning:" in result.stdout
 
 
+def test_a_folder_can_be_checked_as_a_whole(
+    sample: Callable[..., Path], pre_commit: Run, documents: dict[str, str]
+) -> None:
+    files = {"nets/broken.yaml": documents["broken"], "nets/notes.txt": "changed\n"}
+    folder = sample(files, files="^nets/", types=["text"], pass_filenames=False, args=["nets/"])
+    result = pre_commit(folder, "run", "--files", "nets/notes.txt")
+    assert result.returncode == 1
+    assert "nets/broken.yaml:5:3: error:" in result.stdout
+
+
 def test_a_plugin_installed_beside_it_is_known(
     sample: Callable[..., Path], pre_commit: Run, documents: dict[str, str], plugin_source: Path
 ) -> None:

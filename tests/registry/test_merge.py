@@ -383,7 +383,7 @@ def test_a_file_elsewhere_may_refer_into_its_own_folder_only(made: Registry, tmp
 def test_a_parent_file_with_several_documents_is_refused(made: Registry) -> None:
     write({"a.yaml": model("a") + "---\n" + model("b"), "m.yaml": model("m", extends="./a.yaml")})
     (text,) = refused(made, "m.yaml")
-    assert text.endswith("error: the file holds 2 model documents; one was expected [REG108]")
+    assert text == "m.yaml:3:10: error: `./a.yaml`: the file holds 2 model documents; one was expected [REG108]"
 
 
 def test_a_parent_that_is_no_yaml_is_told_in_its_own_file(made: Registry) -> None:

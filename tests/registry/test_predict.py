@@ -20,6 +20,7 @@ from torch import nn
 
 import registry
 from registry.cli import main
+from registry.image_files import find_images
 from registry.predictor import Predictor
 from registry.registry import Registry
 from registry.specs import BackboneSpec, FeatureMap, Finding, HeadSpec, TaskSpec
@@ -320,6 +321,27 @@ def test_an_image_that_the_annotations_do_not_list_is_named(bench: Bench) -> Non
     assert err.startswith("error: i.json lists no image `x.png`")
 
 
+def test_the_images_that_the_annotations_list_are_done_all_the_same(bench: Bench) -> None:
+    for name in ("a.png", "5.png", "b.png"):
+        bench.image(name)
+    Path("i.json").write_text('{"images": [{"file_name": "5.png", "id": 50}]}', encoding="utf-8")
+    code, out, err = bench.predict("a.png", "5.png", "b.png", "--format", "rows", "--annotations", "i.json")
+    assert (code, json.loads(out)) == (1, rows(50))
+    assert err == "error: i.json lists no image `a.png`\nerror: i.json lists no image `b.png`\n"
+
+
+def test_two_files_that_are_one_image_to_the_annotations_are_refused(bench: Bench) -> None:
+    bench.image("d/5.png"), bench.image("e/5.png"), bench.image("a.png")
+    Path("i.json").write_text('{"images": [{"file_name": "5.png", "id": 50}]}', encoding="utf-8")
+    code, out, err = bench.predict("a.png", "d", "e", "--format", "rows", "--annotations", "i.json")
+    first, second = os.path.join("d", "5.png"), os.path.join("e", "5.png")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: i.json lists no image `a.png`\n"
+        f"error: {first} and {second} are one image to i.json; predict them apart\n"
+    )
+
+
 def test_a_task_without_formats_says_what_it_writes(bench: Bench) -> None:
     task = Registry(plugins=[TintPlugin()]).task(Registry(plugins=[TintPlugin()]).load_spec("./m.yaml"))
     with pytest.raises(registry.RegistryError) as caught:
@@ -377,11 +399,14 @@ def test_text_says_how_many_pictures_there_are(bench: Bench) -> None:
     assert out == "x.png\n  red 1.00\n2 pictures in out\n"
 
 
-def test_a_folder_that_cannot_be_made_is_told(bench: Bench) -> None:
+@pytest.mark.parametrize("folder", ["w.pth", "w.pth/deep/er"])
+def test_pictures_need_a_folder_and_that_is_said_before_anything_is_run(folder: str, bench: Bench) -> None:
     bench.image("x.png")
-    code, _, err = bench.predict("x.png", "--output", "w.pth")
-    assert code == 1
-    assert err.startswith(f"error: {os.path.join('w.pth', 'x.png.png')} cannot be written: ")
+    code, out, err = bench.run("predict", "unknown", "gone.png", "--output", folder)
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == (
+        "Error: Invalid value for --output: 'w.pth' is a file; name a folder, which is made where there is none"
+    )
 
 
 # ---- files that fail, and what is printed where ----------------------------------------------------------------------
@@ -401,6 +426,65 @@ def test_an_image_that_fails_does_not_stop_the_others(bench: Bench) -> None:
         "results": [{"file": "x.png", "tints": {"red": 1.0, "blue": 0.4, "green": 0.2}}],
         "failures": [{"file": "bad.png", "error": empty}, {"file": "tall.png", "error": TOO_TALL}],
     }
+
+
+def test_a_path_that_stands_for_no_image_does_not_stop_the_others(bench: Bench) -> None:
+    bench.image("x.png")
+    Path("empty").mkdir()
+    code, out, err = bench.predict("gone.png", "empty", "x.png", "no*.png", "--format", "json")
+    gone = "there is no file or folder 'gone.png'; check the path"
+    empty, pattern = (
+        f"no image file in '{name}'; name a file, or a folder or pattern that holds some"
+        for name in ("empty", "no*.png")
+    )
+    assert code == 1
+    assert err == f"error: {gone}\nerror: {empty}\nerror: {pattern}\n"
+    found = json.loads(out)
+    assert found["results"] == [{"file": "x.png", "tints": {"red": 1.0, "blue": 0.4, "green": 0.2}}]
+    assert found["failures"] == [
+        {"file": "gone.png", "error": gone},
+        {"file": "empty", "error": empty},
+        {"file": "no*.png", "error": pattern},
+    ]
+
+
+@pytest.mark.parametrize("form", ["text", "json", "rows"])
+def test_where_no_image_is_left_that_is_said_before_the_model_is_read(form: str, bench: Bench) -> None:
+    gone = "error: there is no file or folder 'gone{}.png'; check the path\n"
+    only = bench.run("predict", "unknown", "gone1.png", "--format", form)
+    assert only == (1, "", gone.format(1))
+    both = bench.run("predict", "unknown", "gone1.png", "gone2.png", "--format", form)
+    assert both == (1, "", f"{gone.format(1)}{gone.format(2)}error: no image is left to predict\n")
+
+
+def test_where_the_annotations_list_none_of_the_images_nothing_is_loaded(bench: Bench) -> None:
+    bench.image("a.png"), bench.image("b.png")
+    os.remove("w.pth")
+    Path("i.json").write_text('{"images": []}', encoding="utf-8")
+    code, out, err = bench.predict("a.png", "b.png", "--format", "rows", "--annotations", "i.json")
+    assert (code, out) == (1, "")
+    assert err == (
+        "error: i.json lists no image `a.png`\nerror: i.json lists no image `b.png`\nerror: no image is left to predict\n"
+    )
+
+
+@pytest.mark.parametrize("given", [["photos"], ["photos/*"], ["photos", "photos/locked"]])
+def test_a_folder_that_cannot_be_listed_hides_none_of_the_others(given: list[str], bench: Bench) -> None:
+    for name in ("photos/a.png", "photos/locked/b.png", "photos/open/c.png"):
+        bench.image(name)
+    listed = os.scandir
+
+    def scandir(folder: Any) -> Any:
+        if Path(folder).name == "locked":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return listed(folder)
+
+    bench.monkeypatch.setattr(os, "scandir", scandir)
+    told: list[tuple[str, str]] = []
+    found = find_images(given, lambda path, problem: told.append((path, str(problem))))
+    locked = os.path.join("photos", "locked")
+    assert found == [Path("photos/a.png"), Path("photos/open/c.png")]
+    assert set(told) == {(locked, f"cannot list folder {locked!r}: Permission denied; make it readable")}
 
 
 def test_a_predictor_tells_the_picture_that_a_model_fails_on(bench: Bench) -> None:

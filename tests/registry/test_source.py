@@ -361,7 +361,7 @@ NO_TOKEN = "not YAML: found character that cannot start any token (while scannin
     [
         ("a: b: c", "1:5: not YAML: mapping values are not allowed in this context"),
         ("a: @b", f"1:4: {NO_TOKEN}"),
-        ("a:\n\tb: 1", f"2:1: {NO_TOKEN}"),
+        ("a:\n\tb: 1", "2:1: not YAML: a tab in the indentation; indent with spaces"),
         ("a: [1, 2\nb: 3\n", "2:2: not YAML: did not find expected ',' or ']' (while parsing a flow sequence)"),
         ("a: *x", "1:4: there is no anchor `&x` above"),
         ("a: &x [*x]", "1:8: there is no anchor `&x` above"),

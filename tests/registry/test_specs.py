@@ -380,9 +380,9 @@ def test_other_digests_are_refused(digest: str) -> None:
 
 
 def test_metrics_are_numbers_by_name() -> None:
-    assert WeightsSpec(source="x", metrics={"acc@1": 74}).metrics == {"acc@1": 74.0}
-    assert refusals(WeightsSpec, source="x", metrics={"acc@1": "74"}) == {"metrics": {"float_type"}}
-    assert refusals(WeightsSpec, source="x", metrics={"acc@1": math.nan}) == {"metrics": {"finite_number"}}
+    assert WeightsSpec(source="./x.pth", metrics={"acc@1": 74}).metrics == {"acc@1": 74.0}
+    assert refusals(WeightsSpec, source="./x.pth", metrics={"acc@1": "74"}) == {"metrics": {"float_type"}}
+    assert refusals(WeightsSpec, source="./x.pth", metrics={"acc@1": math.nan}) == {"metrics": {"finite_number"}}
 
 
 def test_references_are_https() -> None:
@@ -416,13 +416,14 @@ def test_a_head_for_another_task_is_found() -> None:
             ("head", "type"),
             "head `mouth` serves the task `speaking`, the model's task is `listening`",
             "set task to `speaking`, or choose a head for `listening`",
+            also=(("task", "type"), ("task",), ("head",)),
         )
     ]
 
 
 def test_a_head_that_needs_another_map_is_found_inside_the_head() -> None:
     found = list(face(head=Mouth(num_classes=3, stride=16)).check())
-    assert found == [Finding("REG202", ("head", "stride"), "no map of stride 16")]
+    assert found == [Finding("REG202", ("head", "stride"), "no map of stride 16", also=(("backbone",),))]
 
 
 def test_a_parts_own_finding_is_placed_inside_the_part() -> None:
@@ -431,7 +432,8 @@ def test_a_parts_own_finding_is_placed_inside_the_part() -> None:
 
 def test_a_recipe_for_another_task_is_found() -> None:
     found = list(face(recipe=Practice()).check())
-    assert found == [Finding("REG203", ("recipe", "type"), "recipe `practice` does not train `speaking`")]
+    text = "recipe `practice` does not train `speaking`"
+    assert found == [Finding("REG203", ("recipe", "type"), text, also=(("recipe",), ("task", "type"), ("task",)))]
 
 
 def test_unknown_default_weights_are_found_with_the_known_ones() -> None:
@@ -454,7 +456,7 @@ FACE = (
     '"trainable_stages":null,"type":"eye","width":8},"backbone_weights":null,'
     '"budget":{"macs":null,"parameters":null,"size_mb":null},"default_weights":null,'
     '"figures":{"macs":null,"parameters":null,"source":null},"head":{"num_classes":3,"stride":8,"type":"mouth"},'
-    '"kind":"model","name":"face","quantization":null,"recipe":null,"references":[],"spec":1,"summary":"",'
+    '"kind":"model","name":"face","quantization":null,"recipe":null,"references":[],"renames":{},"spec":1,"summary":"",'
     '"task":{"categories":null,"loud":false,"type":"speaking"},"weights":{}}'
 )
 

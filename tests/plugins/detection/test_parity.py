@@ -236,7 +236,7 @@ def plain_settings(model: nn.Module) -> dict[str, Any]:
 def test_every_setting_inside_the_model_is_torchvisions(case: Case) -> None:
     found, expected = plain_settings(ours(case, device="meta")), plain_settings(on_meta(case))
     differ = {key for key in found.keys() | expected.keys() if found.get(key) != expected.get(key)}
-    own = {".in_channels", ".first_label", ".last_label"}
+    own = {".in_channels", ".first_label", ".last_label", ".strides"}
     # torchvision looks for four levels, of which two are there; the backbone is compared by its outputs
     pooled = {"roi_heads.box_roi_pool.featmap_names"}
     assert {key for key in differ if not key.startswith("backbone.")} <= own | pooled

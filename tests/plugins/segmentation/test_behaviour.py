@@ -126,6 +126,64 @@ def test_autocast_on_the_cpu_gives_finite_logits() -> None:
         assert model(torch.rand(1, 3, 64, 64))["out"].isfinite().all()
 
 
+HEADS = ["lraspp_mnv3_small", "deeplabv3_mnv3_large", "fcn_mnv3_large"]
+TYPES = {"float": torch.float32, "double": torch.float64, "half": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@pytest.fixture(scope="module", params=HEADS)
+def any_head(request: pytest.FixtureRequest) -> Any:
+    return registry.build(request.param, overrides=SMALL)
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "eval"])
+@pytest.mark.parametrize("own", sorted(TYPES))
+@pytest.mark.parametrize("given", sorted(TYPES))
+def test_images_need_the_type_of_the_parameters(any_head: Any, own: str, given: str, training: bool) -> None:
+    images = torch.rand(2, 3, 40, 40).to(TYPES[given])
+    any_head.to(TYPES[own]).train(training)
+    try:
+        if own == given:
+            logits = any_head(images)["out"]
+            assert logits.dtype == TYPES[own]
+            assert logits.shape == (2, 21, 40, 40)
+            return
+        with pytest.raises(RegistryError) as caught:
+            any_head(images)
+    finally:
+        any_head.float()
+    assert str(caught.value) == (
+        f"images are {TYPES[given]} and the model's parameters are {TYPES[own]}; give images.{own}()"
+    )
+
+
+@pytest.mark.parametrize("given", ["float", "half", "bfloat16"])
+def test_autocast_takes_images_of_any_type_but_float64_which_it_leaves_alone(any_head: Any, given: str) -> None:
+    images = torch.rand(2, 3, 40, 40)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert any_head.eval()(images.to(TYPES[given]))["out"].isfinite().all()
+        with pytest.raises(RegistryError, match=r"images are torch.float64 .* give images\.float\(\)$"):
+            any_head(images.double())
+
+
+@pytest.mark.parametrize("training", [True, False], ids=["training", "eval"])
+@pytest.mark.parametrize("named", [True, False], ids=["by name", "by place"])
+def test_targets_go_to_the_task_and_the_message_says_how(any_head: Any, named: bool, training: bool) -> None:
+    images, masks = torch.rand(2, 3, 40, 40), torch.zeros(2, 40, 40, dtype=torch.int64)
+    places, names = ((), {"targets": masks}) if named else ((masks,), {})
+    with pytest.raises(RegistryError) as caught:
+        any_head.train(training)(images, *places, **names)
+    text = "the model takes images alone; {} checks the masks and counts the losses"
+    call = "registry.default_registry().task(model.spec).losses(model, images, masks, model.spec.head)"
+    assert str(caught.value) == text.format(call)
+    losses = eval(call, {"registry": registry, "model": any_head.train(), "images": images, "masks": masks})
+    assert set(losses) <= {"out", "aux"}
+    assert all(loss.isfinite() for loss in losses.values())
+
+
+def test_images_may_be_given_by_name(any_head: Any) -> None:
+    assert any_head.eval()(images=torch.rand(1, 3, 40, 40))["out"].shape == (1, 21, 40, 40)
+
+
 NAN = torch.full((1, 3, 8, 8), float("nan"))
 BAD_IMAGES = [
     ([torch.rand(3, 8, 8)], "images must be one tensor (N, C, H, W), not a list"),
@@ -170,6 +228,7 @@ BAD_MASKS = [
     (masks()[:1], "there are 2 images and 1 masks"),
     (masks()[:, :4], "masks have the shape (2, 4, 8); images of this size need (2, 8, 8)"),
     (masks().int(), "masks are torch.int32; they must be torch.int64"),
+    (masks().to(torch.uint8), "masks are torch.uint8; they must be torch.int64"),
     ([masks()], "masks must be one tensor (N, H, W), not a list"),
     (
         torch.full((2, 8, 8), 255),

@@ -77,9 +77,8 @@ def test_weights_with_an_auxiliary_head_and_frozen_stages_train_as_torchvisions(
 
 
 def test_the_ignored_id_is_the_tasks() -> None:
-    model: Any = registry.build(
-        "lraspp_mnv3_small", overrides={"backbone.width_mult": 0.35, "task.ignore_index": 0}, num_classes=3
-    )
+    overrides = {"backbone.width_mult": 0.35, "task.ignore_index": 0, "accepts": ["REG213"]}
+    model: Any = registry.build("lraspp_mnv3_small", overrides=overrides, num_classes=3)
     task = registry.default_registry().task(model.spec)
     images, targets = torch.rand(2, 3, 32, 32), torch.ones(2, 32, 32, dtype=torch.int64)
     targets[:, :20] = 0

@@ -57,11 +57,6 @@ BAD_SETTINGS = [
         "REG201: pictures have 1 or 3 channels, not 2; give 1 value for grey or 3 for RGB; "
         "a model of more channels is fed tensors",
     ),
-    (
-        "lraspp_mnv3_large",
-        {"task.preprocessing.std": [0.5, 0, 0.5]},
-        "REG201: a deviation must be greater than 0; None",
-    ),
 ]
 
 

@@ -108,7 +108,7 @@ def test_the_largest_class_comes_first() -> None:
 def test_ids_of_many_classes_do_not_fit_a_byte() -> None:
     logits = torch.zeros(1, 300, 2, 2)
     logits[:, 299] = 1
-    task = task_of(head__num_classes=300, task__categories=None)
+    task = task_of(head__num_classes=300, task__categories=None, task__ignore_index=-1)
     (result,) = task.postprocess({"out": logits}, [(2, 2)])
     assert result.mask.dtype == torch.int32
     assert task.as_text(result) == "100.0 %  class 299"
