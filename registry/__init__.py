@@ -12,11 +12,9 @@ from __future__ import annotations
 
 import functools
 import os
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from registry.assemble import InputRule
 from registry.catalog import Explanation, Reference
 from registry.diagnostics import Diagnostic, SpecError
 from registry.errors import (
@@ -32,16 +30,27 @@ from registry.errors import (
 from registry.host import hookimpl, hookspec
 from registry.registry import Registry, Settings
 from registry.specs import ModelSpec
-from registry.weights import WeightsRequest
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-try:
-    __version__ = version("vision-registry")
-except PackageNotFoundError:  # run from a source tree that is not installed
-    __version__ = "0+unknown"
+    from registry.assemble import InputRule
+    from registry.weights import WeightsRequest
+
+    __version__: str
+
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when someone asks: reading a distribution's metadata takes longer than all the rest."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("vision-registry")
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return "0+unknown"
 
 
 @functools.cache

@@ -1,4 +1,7 @@
-"""The registry: one object that knows every part and document, and the verbs people use it with."""
+"""The registry: one object that knows every part and document, and the verbs people use it with.
+
+What only building needs is imported where it is needed, so that checking specs starts at once.
+"""
 
 from __future__ import annotations
 
@@ -6,20 +9,10 @@ import functools
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
-from registry.assemble import (
-    InputRule,
-    Wishes,
-    build_model,
-    build_task,
-    deep_findings,
-    read_spec_text,
-    require_torch,
-    save,
-)
 from registry.catalog import (
     Document,
     Explanation,
@@ -28,6 +21,7 @@ from registry.catalog import (
     Overrides,
     Reference,
     Validation,
+    file_of,
     from_assignments,
     from_mapping,
     is_checkpoint,
@@ -38,12 +32,14 @@ from registry.host import PluginHost, PluginRecord, discover
 from registry.host.discovery import local
 from registry.source import Mapping
 from registry.specs import ModelSpec, TaskSpec
-from registry.task import Task
-from registry.weights import Choice, LocalFile, WeightsRequest, choose, choose_backbone, located
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from registry.assemble import InputRule
+    from registry.task import Task
+    from registry.weights import Choice, WeightsRequest
 
 #: Dotted or nested settings, or assignments such as `backbone.width_mult=0.5`.
 Settings = Union[Overrides, Sequence[str]]
@@ -155,6 +151,9 @@ class Registry:
             WeightsError: the weights cannot be had, read, verified or fitted; nothing is half-loaded.
             RegistryError: the device is not there, or a plugin's code fails.
         """
+        from registry.assemble import Wishes, build_model
+        from registry.weights import located
+
         prepared = self._prepare(model, overrides, num_classes, in_channels, weights, backbone_weights)
         file, start = (located(choice, sha256) for choice in (prepared.choice, prepared.start))
         wishes = Wishes(new_head=num_classes is not None, input_rule=adapt_input)
@@ -166,6 +165,8 @@ class Registry:
         Raises:
             WeightsError: the module was not built by a registry, or the file cannot be written.
         """
+        from registry.assemble import save
+
         return save(self.host, model, path)
 
     def task(self, spec: ModelSpec) -> Task[Any, Any]:
@@ -174,10 +175,12 @@ class Registry:
         Raises:
             MissingExtraError: torch is not installed.
         """
+        from registry.assemble import build_task
+
         return build_task(self.host, spec, self.categories(spec.task))
 
     def categories(self, task: TaskSpec) -> tuple[str, ...] | None:
-        """Class names in the order of the outputs, or None where the spec names none."""
+        """Class names in the order of the outputs, or None."""
         return self.library.categories(task)
 
     def explain(self, model: Reference, *, overrides: Settings | None = None, kind: str = "model") -> Explanation:
@@ -194,12 +197,14 @@ class Registry:
         Args:
             deep: build each model and backbone on the meta device and hold it to what its document declares.
 
-        Raises:
-            MissingExtraError: `deep`, and torch is not installed.
+        Raises MissingExtraError for `deep` where torch is not installed.
         """
-        if deep:
-            require_torch("a deep validation")
-        return self.library.validation(functools.partial(deep_findings, self.host) if deep else None)
+        if not deep:
+            return self.library.validation()
+        from registry.assemble import deep_findings, require_torch
+
+        require_torch("a deep validation")
+        return self.library.validation(functools.partial(deep_findings, self.host))
 
     def validate(self, *paths: str | os.PathLike[str]) -> tuple[Diagnostic, ...]:
         """Everything that is wrong with the documents of files and folders, or of the catalog if none are given.
@@ -210,6 +215,8 @@ class Registry:
 
     def _open(self, model: Reference, kind: str = "model") -> Document:
         if not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
+            from registry.assemble import read_spec_text
+
             text, made_with = read_spec_text(Path(os.fspath(model)).expanduser())
             self._warn_of_missing(made_with, os.fspath(model))
             return self.library.from_text(text, os.fspath(model), kind)
@@ -230,15 +237,20 @@ class Registry:
             settings += from_mapping({path: value}) if value is not None else []
         root = self._resolve(document, settings, num_classes)
         spec = self._checked(document, root)
+        own_file = None if isinstance(model, ModelSpec) or not is_checkpoint(os.fspath(model)) else os.fspath(model)
+        if request is None and start_request is None and own_file is None:
+            return _Prepared(spec, None, None)
+        from registry.weights import Choice, LocalFile, choose, choose_backbone
+
         choice = start = None
         if request is not None:
-            choice = _from_its_folder(choose(request, spec), root)
-        elif not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
-            choice = Choice(LocalFile(Path(os.fspath(model)).expanduser()), None)
+            choice = choose(request, spec).beside(functools.partial(file_of, root))
+        elif own_file is not None:
+            choice = Choice(LocalFile(Path(own_file).expanduser()), None)
         if start_request is not None:
             if choice is not None:
                 raise WeightsError("weights of the whole model and of its backbone were given; keep one")
-            start = _from_its_folder(choose_backbone(start_request, spec), root)
+            start = choose_backbone(start_request, spec).beside(functools.partial(file_of, root))
         chosen = choice or start
         if chosen is not None and chosen.place:
             changed = self._resolve(document, settings, num_classes, chosen.place)
@@ -278,13 +290,3 @@ def _as_overrides(settings: Settings | None) -> list[Override]:
     if isinstance(settings, str):
         return from_assignments([settings])
     return from_assignments(settings) if isinstance(settings, Sequence) else from_mapping(settings)
-
-
-def _from_its_folder(choice: Choice, root: Mapping) -> Choice:
-    """A relative path in a document means the folder of the file that wrote it."""
-    if not choice.place or not isinstance(choice.reference, LocalFile):
-        return choice
-    node: Any = root
-    for key in (*choice.place, "source"):
-        node = node.get(key)
-    return replace(choice, reference=LocalFile(Path(node.span.file).parent / choice.reference.path))

@@ -110,7 +110,7 @@ def _hub_file(text: str) -> HubFile:
 
 def _local_file(text: str) -> LocalFile:
     try:
-        return LocalFile(Path(text).expanduser())
+        return LocalFile(Path(text).expanduser() if text.startswith("~") else Path(text))
     except RuntimeError:
         _refuse(text, "there is no such home folder; a file whose name starts with `~` is written ./~NAME")
 

@@ -59,7 +59,7 @@ def alignment_findings(counts: Iterable[Built]) -> Iterator[Finding]:
 def rounding_findings(counts: Iterable[Written], factor: float) -> Iterator[Finding]:
     """The channel count of which the multiple of 8 that is built lies farthest from it, if that is more than 10 %."""
     worst, most = None, _CLOSE
-    for written in counts:
+    for written in (written for written in counts if written.count > 0):  # half of 1 is 0, of which nothing is a part
         exact = written.count * factor
         added = make_divisible(exact, _LANES) / exact - 1  # rounding takes 10 % at most, and may add any amount
         if added > most + 1e-9:

@@ -74,7 +74,9 @@ def build_model(
     except Exception as error:
         parts = f"backbone `{spec.backbone.type}` and head `{spec.head.type}`"
         raise RegistryError(f"building `{spec.name}` from {parts} failed: {type(error).__name__}: {error}") from error
-    if given is None and trained is not None and trained < len(spec.backbone.feature_maps()):
+    # of a spec that names no weights, its own check has told
+    named = spec.default_weights is not None or spec.backbone_weights is not None
+    if given is None and named and trained is not None and trained < len(spec.backbone.feature_maps()):
         stages = len(spec.backbone.feature_maps())
         text = f"`{spec.name}`: the first {stages - trained} of the backbone's {stages} stages are frozen with random weights"
         warnings.warn(f"{text}; load weights, or write backbone.freeze=with_weights", RegistryWarning, stacklevel=3)

@@ -1,7 +1,7 @@
 """The catalog: documents, `extends`, overrides, and the typed specs they become."""
 
 from registry.catalog.documents import KINDS, Document
-from registry.catalog.explain import Explanation, Setting, dotted
+from registry.catalog.explain import Explanation, Setting, dotted, file_of
 from registry.catalog.files import spec_files
 from registry.catalog.fixes import apply_fixes
 from registry.catalog.library import Library, Reference
@@ -22,6 +22,7 @@ __all__ = [
     "apply_fixes",
     "dotted",
     "each_once",
+    "file_of",
     "from_assignments",
     "from_mapping",
     "is_checkpoint",

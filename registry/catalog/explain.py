@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,6 +187,14 @@ def _has_override(node: Node) -> bool:
 
 def _is_override(span: Span) -> bool:
     return span.file in OVERRIDES
+
+
+def file_of(root: Mapping, path: Iterable[str]) -> str:
+    """The file that wrote the setting of a resolved document to which `path` leads."""
+    node: Node | None = root
+    for key in path:
+        node = node.get(key) if isinstance(node, Mapping) else None
+    return (node or root).span.file
 
 
 def dotted(path: Keys) -> str:

@@ -154,7 +154,7 @@ class Library:
         """
         spec, diagnostics = self._checker.check(document, root)
         if spec is None:
-            raise SpecError(diagnostics)
+            raise SpecError(d for d in diagnostics if d.severity != "note")
         diagnostics += former_names(document, self.catalog, self._host)
         return spec, in_order(diagnostics)
 

@@ -29,6 +29,11 @@ def merge(base: Node | None, over: Node) -> Node:
 def _changes_type(base: Mapping, over: Mapping) -> bool:
     for key in DISCRIMINATORS:
         old, new = base.get(key), over.get(key)
-        if isinstance(old, Scalar) and isinstance(new, Scalar) and old.value != new.value:
+        if isinstance(old, Scalar) and isinstance(new, Scalar) and _bare(old.value) != _bare(new.value):
             return True
     return False
+
+
+def _bare(value: object) -> object:
+    """A type without the distribution that it may be written with."""
+    return value.rpartition("/")[2] if isinstance(value, str) else value

@@ -49,6 +49,10 @@ class Resolver:
                 self._resolved[key] = found
         return found
 
+    def ancestors(self, document: Document) -> list[Document]:
+        """What a document extends, each ancestor once and after its own ancestors; raises as `resolve` does."""
+        return self._layers(document, ())[:-1]
+
     def _layers(self, document: Document, above: tuple[Document, ...]) -> list[Document]:
         """The document's ancestors, each once and every one after its own ancestors, then itself."""
         if document in above:

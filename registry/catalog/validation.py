@@ -12,6 +12,7 @@ from registry.catalog.documents import Document, read_documents
 from registry.catalog.files import TakenNames
 from registry.catalog.renames import former_names
 from registry.catalog.resolve import Resolver
+from registry.catalog.stale_weights import stale_weights
 from registry.diagnostics import Diagnostic, SpecError, in_order
 from registry.host import PluginHost
 from registry.specs import Finding, Spec
@@ -60,7 +61,10 @@ class Validation:
                 yield from error.diagnostics
                 continue
             yield from found
-            if self._deeper is not None and spec is not None:
+            if spec is None:
+                continue
+            yield from stale_weights(document, spec, root, self._resolver, self._checker)
+            if self._deeper is not None:
                 yield from self._checker.placed(document, root, spec, self._deeper(spec))
 
 

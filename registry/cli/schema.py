@@ -8,7 +8,7 @@ from registry.catalog import KINDS
 
 
 @click.command("schema")
-@click.argument("kind", required=False, type=click.Choice(KINDS))
+@click.argument("kind", required=False, metavar="[KIND]", type=click.Choice(KINDS))
 @click.option(
     "--out", metavar="FOLDER", help="Write KIND.schema.json there; without KIND every kind and document.schema.json."
 )

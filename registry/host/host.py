@@ -259,7 +259,7 @@ def _choose(records: list[R], name_of: Callable[[R], str], what: str, name: str)
     matching = [record for record in records if name_of(record) == bare]
     if distribution:
         matching = [record for record in matching if record.origin.distribution == normal_name(distribution)]
-    if not matching:
+    if not matching or name.startswith("/"):
         prefix = [f"{record.origin.distribution}/" if distribution else "" for record in records]
         if not records:
             raise UnknownNameError(f"unknown {what} `{name}`; no plugin brings a {what}")

@@ -86,6 +86,8 @@ class Definitions:
             shaped["items"] = self._shaped(schema["items"], heir=False)
         if "prefixItems" in schema:
             shaped["prefixItems"] = [self._shaped(item, heir=False) for item in schema["prefixItems"]]
+        if shaped.get("additionalProperties") is True:
+            del shaped["additionalProperties"]  # says nothing, and only some releases of pydantic write it
         if isinstance(schema.get("additionalProperties"), dict):
             shaped["additionalProperties"] = nullable(self._shaped(schema["additionalProperties"], heir))
         if "properties" in schema:

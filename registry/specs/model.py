@@ -198,6 +198,8 @@ class ModelSpec(Spec):
             )
         if not any(finding.severity == "error" for finding in own):
             yield from self._check_stages()
+            if self.head.task == self.task.type:
+                yield from self._check_size()
             for finding in self.head.check_backbone(self.backbone):
                 yield replace(finding.within("head"), also=(*finding.within("head").also, ("backbone",)))
             if self.head.task == self.task.type:
@@ -210,6 +212,23 @@ class ModelSpec(Spec):
                 f"no weights are called `{self.default_weights}`",
                 f"known here: {known}",
             )
+
+    def _check_size(self) -> Iterator[Finding]:
+        """The image's sides against the steps of the backbone's coarsest map."""
+        own = self.head.image_size()
+        size = own or self.task.image_size()
+        stride = max(feature.stride for feature in self.backbone.feature_maps())
+        if size is None:
+            return
+        path, also = (("head",), (("backbone",),)) if own else (("task",), (("backbone",),))
+        shown = f"images of {size[0]}x{size[1]} pixels"
+        if min(size) < stride:
+            text = f"{shown} are smaller than the stride {stride} of the backbone's coarsest map, which keeps one value a side"
+            yield Finding("REG208", path, text, f"take images of {stride} pixels or more", "warning", also)
+        elif size[0] % stride or size[1] % stride:
+            wider = "x".join(str(-(-side // stride) * stride) for side in size)
+            text = f"{shown} are no multiple of the backbone's stride {stride}, so the last steps of its maps look at padding"
+            yield Finding("REG208", path, text, f"{wider} costs the same", "note", also)
 
     def settings_for(self, option: str, value: Any) -> dict[str, Any]:
         """Dotted settings by which task and head follow an option of prediction, empty if neither does."""
@@ -226,6 +245,13 @@ class ModelSpec(Spec):
                 f"the backbone has {stages} stages, so {wanted} cannot be trained",
                 f"write 0 to {stages}, or null for all",
             )
+        elif self.backbone.freeze == "always" and wanted is not None and wanted < stages and not self._has_weights():
+            text = f"the first {stages - wanted} of the backbone's {stages} stages are frozen with random weights"
+            hint = "name weights, or write freeze: with_weights"
+            yield Finding("REG209", ("backbone", "trainable_stages"), text, hint, "warning", (("backbone", "freeze"),))
+
+    def _has_weights(self) -> bool:
+        return self.default_weights is not None or self.backbone_weights is not None
 
     def settled(self, *, pretrained: bool) -> ModelSpec:
         """The same model with everything decided that depends on whether weights are loaded."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Union
 
@@ -30,6 +30,17 @@ class Choice:
     reference: Reference
     sha256: str | None
     place: tuple[str, ...] = ()
+
+    def beside(self, file_of: Callable[[Sequence[str]], str]) -> Choice:
+        """The same, where a relative path means the folder of the file that wrote it.
+
+        Args:
+            file_of: tells which file wrote the setting that some keys lead to.
+        """
+        if not self.place or not isinstance(self.reference, LocalFile):
+            return self
+        folder = Path(file_of((*self.place, "source"))).parent
+        return replace(self, reference=LocalFile(folder / self.reference.path))
 
 
 def choose(request: WeightsRequest, spec: ModelSpec) -> Choice:

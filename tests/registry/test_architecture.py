@@ -271,7 +271,7 @@ def test_every_public_method_is_documented(name: str) -> None:
 
 def test_the_public_names_are_sorted_and_each_once() -> None:
     assert sorted(set(registry.__all__)) == sorted(registry.__all__)
-    assert set(registry.__all__) <= set(vars(registry))
+    assert set(registry.__all__) - {"__version__"} <= set(vars(registry))
 
 
 @pytest.mark.parametrize("path", [*CORE, *PLUGINS], ids=lambda path: str(path.relative_to(ROOT)))

@@ -329,7 +329,8 @@ def test_backbone_settings_of_weights_are_validated(place: str, tmp_path: Path) 
     found = []
     for settings in ("widht_mult: 1.0", "trainable_stages: 7"):
         path = document(tmp_path, f"{place}{{source: ./w.pth, backbone: {{{settings}}}}}{close}")
-        found += [str(diagnostic).removeprefix(f"{path}:") for diagnostic in registry.validate(path)]
+        diagnostics = [d for d in registry.validate(path) if d.severity != "note"]  # the width rounds some counts
+        found += [str(diagnostic).removeprefix(f"{path}:") for diagnostic in diagnostics]
     column = len(place) + len("{source: ./w.pth, backbone: {") + 1
     assert found == [
         f"5:{column}: error: unknown key `widht_mult` in `backbone`; did you mean `width_mult`? [REG101]",
@@ -361,7 +362,7 @@ class Mouth(HeadSpec):
     severity: Annotated[Literal["error", "warning"], Field(description="How bad it is.")] = "warning"
 
     def check_backbone(self, backbone: BackboneSpec) -> Iterable[Finding]:
-        yield Finding("REG207", ("severity",), "two maps of one stride", "take one", self.severity)
+        yield Finding("REG209", ("severity",), "two maps of one stride", "take one", self.severity)
 
 
 class Speaking(TaskSpec):
@@ -385,8 +386,8 @@ class Toy:
     [
         ("warning", "[]", True),
         ("warning", "[REG202]", True),
-        ("warning", "[REG207]", False),
-        ("error", "[REG207]", True),
+        ("warning", "[REG209]", False),
+        ("error", "[REG209]", True),
     ],
 )
 def test_an_accepted_warning_is_not_told_and_an_error_always_is(
@@ -401,7 +402,7 @@ def test_an_accepted_warning_is_not_told_and_an_error_always_is(
         f"head: {{type: mouth, num_classes: 2, severity: {severity}}}\n"
     )
     found = [str(diagnostic) for diagnostic in Registry(plugins=[Toy()]).validate(path)]
-    assert found == [f"{path}:6:47: {severity}: two maps of one stride; take one [REG207]"] * told
+    assert found == [f"{path}:6:47: {severity}: two maps of one stride; take one [REG209]"] * told
 
 
 # ---- feature maps ----------------------------------------------------------------------------------------------------

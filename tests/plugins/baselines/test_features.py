@@ -91,7 +91,8 @@ def assert_declared_is_measured(spec: ModelSpec, height: int, width: int) -> Non
 
 
 def with_backbone(backbone: Any, base: str = "resnet18") -> ModelSpec:
-    return registry.load_spec(base, num_classes=5).model_copy(update={"backbone": backbone})
+    update = {"backbone": backbone, "accepts": ("REG210",)}  # channels that are no multiple of 8
+    return registry.load_spec(base, num_classes=5).model_copy(update=update)
 
 
 # feature maps

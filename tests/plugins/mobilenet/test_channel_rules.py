@@ -199,6 +199,13 @@ def test_a_halved_tail_is_halved_before_it_is_rounded() -> None:
     assert [(b.expanded, b.out) for b in blocks_of(spec)] == [(64, 16), (80, 24), (40, 24)]
 
 
+def test_a_tail_that_is_halved_to_nothing_is_no_worst_case() -> None:
+    spec = MobileNetV3Spec(blocks=(block(16, 1, stride=2), block(1, 1)), reduced_tail=True)
+    # 16 / 2 = 8 is built; 1 / 2 = 0 has no share that could be added to; the first block's 1 inside is not halved
+    assert [message for _, _, _, message, _ in told(spec)] == ["block 1: 1 becomes 8, 700 % more"]
+    assert [(b.expanded, b.out) for b in blocks_of(spec)] == [(8, 8), (8, 8)]
+
+
 def test_mobilenet_v2_tells_its_rows() -> None:
     spec = MobileNetV2Spec(blocks=(RowSpec(expand_ratio=1, out=16), RowSpec(expand_ratio=6, out=24)), width_mult=0.75)
     ((rule, severity, path, message, _),) = told(spec)  # 12 becomes 16, a third more; 18 becomes 24, as much

@@ -114,7 +114,8 @@ def norms() -> st.SearchStrategy[Any]:
 
 
 def with_backbone(backbone: MobileNetV3Spec) -> ModelSpec:
-    return registry.load_spec("mobilenet_v3_small").model_copy(update={"backbone": backbone})
+    update = {"backbone": backbone, "accepts": ("REG210",)}  # squeezed channels that are no multiple of 8
+    return registry.load_spec("mobilenet_v3_small").model_copy(update=update)
 
 
 def with_statistics(model: nn.Module) -> nn.Module:
@@ -300,7 +301,8 @@ def models(draw: st.DrawFn) -> ModelSpec:
             WORDS,
             st.builds(
                 WeightsSpec,
-                source=st.sampled_from(["./weights.pth", "hf://owner/repo/model.safetensors"]) | WORDS,
+                source=st.sampled_from(["./weights.pth", "hf://owner/repo/model.safetensors"])
+                | WORDS.map("./{}".format),
                 sha256=st.none() | st.from_regex(r"[a-f][0-9a-f]{7,63}", fullmatch=True),
                 metrics=st.dictionaries(st.sampled_from(["acc@1", "acc@5", "mAP 50:95"]), st.floats(0, 100)),
                 task=st.sampled_from([{}, {"preprocessing": {"resize": 232}}, {"top_k": 3, "categories": None}]),
@@ -324,6 +326,7 @@ def models(draw: st.DrawFn) -> ModelSpec:
             dropout=draw(st.floats(0, 1, exclude_max=True)),
         ),
         weights=weights,
+        accepts=("REG210",),
         default_weights=draw(st.none() | st.sampled_from([*weights])) if weights else None,
         figures=draw(
             st.builds(
