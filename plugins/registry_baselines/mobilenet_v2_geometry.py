@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from registry.specs import per_spec
 
 if TYPE_CHECKING:
     from registry_baselines.specs import MobileNetV2Spec, RowSpec
@@ -42,7 +43,7 @@ def nominal_stride(rows: Sequence[RowSpec]) -> int:
     return stride
 
 
-@functools.lru_cache(maxsize=128)  # checks ask several times for the blocks of one spec
+@per_spec
 def blocks_of(spec: MobileNetV2Spec) -> tuple[Block, ...]:
     """Every block in order.
 

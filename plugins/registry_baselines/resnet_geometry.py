@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from registry.specs import per_spec
 
 if TYPE_CHECKING:
     from registry_baselines.specs import ResNetSpec
@@ -46,7 +47,7 @@ def nominal_stride(spec: ResNetSpec) -> int:
     return int(STEM_STRIDE * 2 ** (len(spec.layers) - 1))
 
 
-@functools.lru_cache(maxsize=128)  # checks ask several times for the stages of one spec
+@per_spec
 def stages_of(spec: ResNetSpec) -> tuple[Stage, ...]:
     """Every stage in order.
 

@@ -23,6 +23,7 @@ from registry.specs import (
     NormSpec,
     Spec,
     group_findings,
+    per_spec,
 )
 from registry_baselines import mobilenet_v2_geometry as v2
 from registry_baselines import resnet_geometry as resnet
@@ -50,6 +51,7 @@ class ResNetSpec(BackboneSpec):
         OutputStride | None, Field(description="Input pixels per output step; strides past it become dilations.")
     ] = None
 
+    @per_spec
     def feature_maps(self) -> tuple[FeatureMap, ...]:
         """`c1` before the pooling, and one map after each stage."""
         stem = FeatureMap(name="c1", channels=self.stem_channels, stride=2, module="relu")
@@ -106,6 +108,7 @@ class MobileNetV2Spec(BackboneSpec):
         """Channels after the last 1x1 convolution."""
         return make_divisible(self.last_channels * max(1.0, self.width_mult), 8)
 
+    @per_spec
     def feature_maps(self) -> tuple[FeatureMap, ...]:
         """`c0` after the stem, one map where each block with a stride of 2 stands, and the last convolution."""
         stride, index = 2, 0

@@ -7,7 +7,7 @@ from typing import cast
 import torch
 from torch import nn
 from torchvision.models.detection.faster_rcnn import FasterRCNN, FastRCNNPredictor, TwoMLPHead
-from torchvision.models.detection.roi_heads import RoIHeads
+from torchvision.models.detection.roi_heads import RoIHeads, fastrcnn_loss
 from torchvision.models.detection.rpn import AnchorGenerator, RegionProposalNetwork
 from torchvision.ops import MultiScaleRoIAlign
 
@@ -33,6 +33,43 @@ class FasterRCNNModel(CheckedDetector, FasterRCNN):  # type: ignore[misc]  # tor
         pooled = features[0].new_empty(len(images) * rpn.post_nms_top_n(), features[0].shape[1], side, side)
         scores, corrections = boxes.box_predictor(boxes.box_head(pooled))
         return scores, corrections
+
+
+class BoxHeads(RoIHeads):  # type: ignore[misc]  # torchvision ships no types
+    """The heads that classify and correct proposals. torchvision: `models.detection.roi_heads.RoIHeads`.
+
+    Where a batch has neither a proposal nor an object, torchvision's losses are means over nothing, NaN, which one step
+    spreads over all weights. Here they are zero, as nothing can be learned. Can be scripted.
+    """
+
+    def forward(
+        self,
+        features: dict[str, torch.Tensor],
+        proposals: list[torch.Tensor],
+        image_shapes: list[tuple[int, int]],
+        targets: list[dict[str, torch.Tensor]] | None = None,
+    ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
+        """In training no detections and the losses of a sample of the proposals, else the detections and no losses."""
+        if self.training:
+            proposals, _, labels, corrections = self.select_training_samples(proposals, targets)
+            class_logits, box_regression = self._read(features, proposals, image_shapes)
+            if sum([len(sampled) for sampled in labels]) == 0:
+                classified, corrected = class_logits.sum(), box_regression.sum()  # sums over nothing, with gradients
+            else:
+                classified, corrected = fastrcnn_loss(class_logits, box_regression, labels, corrections)
+            return [], {"loss_classifier": classified, "loss_box_reg": corrected}
+        class_logits, box_regression = self._read(features, proposals, image_shapes)
+        boxes, scores, found = self.postprocess_detections(class_logits, box_regression, proposals, image_shapes)
+        result = [{"boxes": boxes[i], "labels": found[i], "scores": scores[i]} for i in range(len(boxes))]
+        return result, {}
+
+    def _read(
+        self, features: dict[str, torch.Tensor], proposals: list[torch.Tensor], image_shapes: list[tuple[int, int]]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Class scores of each proposal, and a corrected box of each for every class."""
+        pooled = self.box_head(self.box_roi_pool(features, proposals, image_shapes))
+        scores: tuple[torch.Tensor, torch.Tensor] = self.box_predictor(pooled)
+        return scores
 
 
 def build(spec: FasterRCNNSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> FasterRCNNModel:
@@ -63,14 +100,19 @@ def build(spec: FasterRCNNSpec, backbone: nn.Module, backbone_spec: BackboneSpec
         box_roi_pool=MultiScaleRoIAlign(levels, box.pool_size, box.sampling_ratio),
         box_head=TwoMLPHead(spec.pyramid.out_channels * box.pool_size**2, box.hidden_channels),
         box_predictor=FastRCNNPredictor(box.hidden_channels, spec.num_classes),
-        box_score_thresh=box.score_threshold,
-        box_nms_thresh=box.nms_threshold,
-        box_detections_per_img=box.detections_per_image,
-        box_fg_iou_thresh=box.foreground_iou,
-        box_bg_iou_thresh=box.background_iou,
-        box_batch_size_per_image=box.batch_size_per_image,
-        box_positive_fraction=box.positive_fraction,
+    )
+    model.roi_heads = BoxHeads(
+        model.roi_heads.box_roi_pool,
+        model.roi_heads.box_head,
+        model.roi_heads.box_predictor,
+        fg_iou_thresh=box.foreground_iou,
+        bg_iou_thresh=box.background_iou,
+        batch_size_per_image=box.batch_size_per_image,
+        positive_fraction=box.positive_fraction,
         bbox_reg_weights=box.regression_weights,
+        score_thresh=box.score_threshold,
+        nms_thresh=box.nms_threshold,
+        detections_per_img=box.detections_per_image,
     )
     model.in_channels = backbone_spec.in_channels
     model.first_label, model.last_label = 1, spec.num_classes - 1

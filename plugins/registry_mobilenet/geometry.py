@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from registry.specs import per_spec
 from registry_mobilenet.channels import make_divisible
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def output_stride(spec: MobileNetV3Spec) -> int:
     return spec.output_stride or (nominal // 2 if spec.dilated else nominal)
 
 
-@functools.lru_cache(maxsize=128)  # checks ask several times for the blocks of one spec
+@per_spec
 def blocks_of(spec: MobileNetV3Spec) -> tuple[Block, ...]:
     """Every block of the backbone in order.
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from registry.specs import BackboneSpec, BatchNormSpec, FeatureMap, Finding, Listed, NormSpec, Spec, group_findings
+from registry.specs import (
+    BackboneSpec,
+    BatchNormSpec,
+    FeatureMap,
+    Finding,
+    Listed,
+    NormSpec,
+    Spec,
+    group_findings,
+    per_spec,
+)
 from registry_mobilenet.channel_rules import Built, Written, alignment_findings, rounding_findings
 from registry_mobilenet.channels import make_divisible
 from registry_mobilenet.geometry import blocks_of, nominal_stride, tail_start
@@ -159,7 +168,7 @@ class MobileNetV3Spec(BackboneSpec):
             yield Written(out, f"block {index + 1}", ("blocks", index, "out"))
 
 
-@functools.lru_cache(maxsize=128)
+@per_spec
 def _maps(spec: MobileNetV3Spec) -> tuple[FeatureMap, ...]:
     stride = 2
     maps = [_map(0, spec.scaled(spec.stem_channels), stride, 0)]

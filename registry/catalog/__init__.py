@@ -6,6 +6,7 @@ from registry.catalog.files import spec_files
 from registry.catalog.fixes import apply_fixes
 from registry.catalog.library import Library, Reference
 from registry.catalog.overrides import Override, Overrides, from_assignments, from_mapping
+from registry.catalog.parallel import validate_each
 from registry.catalog.references import is_checkpoint, is_path
 from registry.catalog.validation import Validation, each_once
 
@@ -28,4 +29,5 @@ __all__ = [
     "is_checkpoint",
     "is_path",
     "spec_files",
+    "validate_each",
 ]

@@ -18,7 +18,7 @@ from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
 from registry.source import Entry, Mapping, Scalar, plain
 from registry.specs import Finding, ModelSpec, PartSpec, Spec, TaskSpec
-from registry.specs.model import type_of
+from registry.specs.model import PartCache, type_of
 from registry.suggest import did_you_mean
 
 _ENVELOPE = (*OWN_KEYS, "references")
@@ -31,6 +31,7 @@ class Checker:
 
     def __init__(self, host: PluginHost) -> None:
         self._host = host
+        self._context = {"types": host, "parts": PartCache()}
         self._categories: dict[Path, tuple[str, ...]] = {}
 
     def check(self, document: Document, root: Mapping) -> tuple[Spec | None, list[Diagnostic]]:
@@ -122,7 +123,7 @@ class Checker:
         data: Any = plain(root)
         while True:
             try:
-                return spec_class.model_validate(data, context={"types": self._host}), told, root
+                return spec_class.model_validate(data, context=self._context), told, root
             except ValidationError as error:
                 root, given_up = rename_keys(root, error, spec_class, self._host)
                 if given_up:

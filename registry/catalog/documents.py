@@ -99,7 +99,7 @@ class Document:
 
 
 def read_documents(
-    path: str | Path, *, root: Path | None = None, origin: Origin | None = None, data: bytes | None = None
+    path: str | os.PathLike[str], *, root: Path | None = None, origin: Origin | None = None, data: bytes | None = None
 ) -> tuple[list[Document], list[Diagnostic]]:
     """Every document of a file, and what is wrong with those that are none.
 
@@ -128,7 +128,7 @@ def read_documents(
     return documents, diagnostics
 
 
-def _shown_name(path: str | Path) -> str:
+def _shown_name(path: str | os.PathLike[str]) -> str:
     """One name for a user's file, however it was reached: relative where it lies in the working folder."""
     full, here = os.path.abspath(path), os.getcwd()
     return os.path.relpath(full, here) if full.startswith(here.rstrip(os.sep) + os.sep) else str(path)

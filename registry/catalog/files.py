@@ -6,11 +6,12 @@ import fnmatch
 import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from registry.catalog.catalog import Catalog
 from registry.catalog.documents import YAML_SUFFIXES, Document
 from registry.diagnostics import Diagnostic, Related
-from registry.source import Source, Span
+from registry.source import Span
 
 _YAML_IN_FOLDERS = tuple(suffix for suffix in YAML_SUFFIXES if suffix != ".json")
 
@@ -46,6 +47,23 @@ def _below(start: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
         )
 
 
+class Named(NamedTuple):
+    """The names and aliases of a document, and where each stands."""
+
+    kind: str
+    file: str
+    spans: dict[str, Span]
+
+    @classmethod
+    def of(cls, document: Document) -> Named:
+        """Those of a document."""
+        return cls(document.kind, document.file, {name: document.span_of(name) for name in document.names})
+
+    def without_text(self) -> Named:
+        """The same, which keeps no text in memory."""
+        return self._replace(spans={name: span.without_text() for name, span in self.spans.items()})
+
+
 class TakenNames:
     """The names and aliases that documents have: the catalog's, and those that were asked about before."""
 
@@ -54,26 +72,29 @@ class TakenNames:
         #: Who has a name, and where it stands; without the text of the file.
         self._seen: dict[tuple[str, str], tuple[str, Span]] = {}
 
-    def conflicts(self, document: Document) -> Iterator[Diagnostic]:
-        """What is wrong with the names of one more document."""
-        for name in dict.fromkeys(document.names):
-            span = document.span_of(name)
-            others = [self._seen[document.kind, name]] if (document.kind, name) in self._seen else []
-            others += [
-                (str(other.origin) if other.origin is not None else other.file, other.span_of(name))
-                for other in self._catalog.providers(document.kind, name)
-                if not _same_file(other, document)
-            ]
-            self._seen.setdefault((document.kind, name), (document.file, span._replace(source=Source(span.file))))
-            if others:
-                owner, where = others[0]
-                text = f"the {document.kind} name `{name}` is taken by {owner}"
-                note = Related("the other document", where)
-                yield Diagnostic("REG110", "error", text, span, "choose another name", (note,))
+    def take(self, named: Named) -> dict[str, tuple[str, Span]]:
+        """Notes the names of one more document, and returns those that another has, with who has them and where."""
+        owners = {name: self._owner(named, name) for name in named.spans}
+        taken = {name: owner for name, owner in owners.items() if owner is not None}
+        for name, span in named.spans.items():
+            self._seen.setdefault((named.kind, name), (named.file, span.without_text()))
+        return taken
 
+    @staticmethod
+    def conflict(named: Named, name: str, owner: tuple[str, Span]) -> Diagnostic:
+        """What is told of a name that `take` returned."""
+        text = f"the {named.kind} name `{name}` is taken by {owner[0]}"
+        note = Related("the other document", owner[1])
+        return Diagnostic("REG110", "error", text, named.spans[name], "choose another name", (note,))
 
-def _same_file(one: Document, other: Document) -> bool:
-    return _real(one.file) == _real(other.file)
+    def _owner(self, named: Named, name: str) -> tuple[str, Span] | None:
+        seen = self._seen.get((named.kind, name))
+        if seen is not None:
+            return seen
+        for other in self._catalog.providers(named.kind, name):
+            if _real(other.file) != _real(named.file):
+                return str(other.origin) if other.origin is not None else other.file, other.span_of(name)
+        return None
 
 
 def _real(path: str | os.PathLike[str]) -> str:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 from registry.catalog.catalog import Catalog
 from registry.catalog.check import Checker
-from registry.catalog.documents import Document, read_documents
-from registry.catalog.files import TakenNames
+from registry.catalog.documents import Document, read_documents, root_of
+from registry.catalog.files import Named, TakenNames
 from registry.catalog.renames import former_names
 from registry.catalog.resolve import Resolver
 from registry.catalog.stale_weights import stale_weights
@@ -38,11 +38,36 @@ class Validation:
         self._host = host
         self._deeper = deeper
         self._taken = TakenNames(catalog)
+        self._roots: dict[str, Path] = {}  # what the files of each folder may refer into
 
     def file(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
         """Everything that is wrong with the documents of a file."""
-        documents, unreadable = read_documents(Path(path))
+        documents, unreadable = self._read(path)
         return [*unreadable, *self.documents(documents)]
+
+    def file_alone(self, path: str | os.PathLike[str]) -> tuple[list[Diagnostic], list[Named]]:
+        """What is wrong with the documents of a file whatever other documents are called, and their own names."""
+        documents, unreadable = self._read(path)
+        found = [diagnostic for document in documents for diagnostic in self._document(document)]
+        return [*unreadable, *found], [Named.of(document).without_text() for document in documents]
+
+    def conflicts(self, path: str | os.PathLike[str], named: Sequence[Named]) -> Iterator[Diagnostic]:
+        """What is wrong with the names that the documents of a file have, which is read again only for a message."""
+        for index, (one, taken) in enumerate([(one, self._taken.take(one)) for one in named]):
+            if taken:
+                documents = self._read(path)[0]
+                whole = Named.of(documents[index]) if index < len(documents) else one
+                for name, owner in taken.items():
+                    yield self._taken.conflict(whole if name in whole.spans else one, name, owner)
+
+    def _read(self, path: str | os.PathLike[str]) -> tuple[list[Document], list[Diagnostic]]:
+        folder = os.path.dirname(path)
+        if folder not in self._roots:
+            try:
+                self._roots[folder] = root_of(Path(path))
+            except (OSError, RuntimeError, ValueError):  # a circle of links, or no path: reading tells
+                return read_documents(path)
+        return read_documents(path, root=self._roots[folder])
 
     def text(self, data: bytes, name: str) -> list[Diagnostic]:
         """Everything that is wrong with the documents of a text that has no file."""
@@ -52,20 +77,24 @@ class Validation:
     def documents(self, documents: Iterable[Document]) -> Iterator[Diagnostic]:
         """Everything that is wrong with some documents, names included."""
         for document in documents:
-            yield from self._taken.conflicts(document)
-            yield from former_names(document, self._catalog, self._host)
-            try:
-                root = self._resolver.resolve(document)
-                spec, found = self._checker.check(document, root)
-            except SpecError as error:
-                yield from error.diagnostics
-                continue
-            yield from found
-            if spec is None:
-                continue
-            yield from stale_weights(document, spec, root, self._resolver, self._checker)
-            if self._deeper is not None:
-                yield from self._checker.placed(document, root, spec, self._deeper(spec))
+            named = Named.of(document)
+            yield from [self._taken.conflict(named, *taken) for taken in self._taken.take(named).items()]
+            yield from self._document(document)
+
+    def _document(self, document: Document) -> Iterator[Diagnostic]:
+        yield from former_names(document, self._catalog, self._host)
+        try:
+            root = self._resolver.resolve(document)
+            spec, found = self._checker.check(document, root)
+        except SpecError as error:
+            yield from error.diagnostics
+            return
+        yield from found
+        if spec is None:
+            return
+        yield from stale_weights(document, spec, root, self._resolver, self._checker)
+        if self._deeper is not None:
+            yield from self._checker.placed(document, root, spec, self._deeper(spec))
 
 
 def each_once(diagnostics: Sequence[Diagnostic]) -> tuple[Diagnostic, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 import warnings
@@ -86,6 +87,7 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; the entry point of the script `registry`."""
+    gc.set_threshold(100_000, 50, 100)  # thousands of small objects that live for one document only
     warnings.showwarning = _show_warning(warnings.showwarning)
     warnings.simplefilter("always", RegistryWarning)
     try:

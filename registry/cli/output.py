@@ -7,7 +7,7 @@ import math
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,13 +68,14 @@ def _cut(text: str, room: int) -> str:
     return text if len(text) <= room else text[: room - 3] + "..."
 
 
-def progress(items: Sequence[T], label: str, *, shown: bool) -> Iterator[T]:
+def progress(items: Iterable[T], label: str, *, total: int, shown: bool = True) -> Iterator[T]:
     """The items, with a progress bar on the error output where a person watches it.
 
     Args:
+        total: how many there are.
         shown: False where no bar is wanted, such as where results come in between.
     """
-    if len(items) < 2 or not shown or not sys.stderr.isatty():
+    if total < 2 or not shown or not sys.stderr.isatty():
         yield from items
         return
     from rich.console import Console
@@ -82,4 +83,4 @@ def progress(items: Sequence[T], label: str, *, shown: bool) -> Iterator[T]:
 
     # results must reach the output, not the bar's console
     with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
-        yield from bar.track(items, description=label)
+        yield from bar.track(items, total=total, description=label)

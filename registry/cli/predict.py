@@ -200,7 +200,7 @@ def _run(
     results: list[dict[str, Any]] = []
     count = 0
     own_output = output_format == "text" and sys.stdout.isatty()
-    for file in output.progress(files, "predicting", shown=not own_output):
+    for file in output.progress(files, "predicting", total=len(files), shown=not own_output):
         try:
             image, result = predictor.predict(file)
         except ImageError as error:

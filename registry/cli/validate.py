@@ -26,6 +26,7 @@ _STDIN = "<stdin>"
 @click.option("--fix", is_flag=True, help="Put new names in the place of those that were given up.")
 @click.option("--deep", is_flag=True, help="Build each model without memory and measure it; needs torch.")
 @click.option("--exclude", multiple=True, metavar="GLOB", help="Leave out what matches below a folder.")
+@click.option("--jobs", type=click.IntRange(min=1), help="Processes.  [default: one a core for many files, else one]")
 @click.option(
     "--format",
     "output_format",
@@ -45,6 +46,7 @@ def command(
     fix: bool,
     deep: bool,
     exclude: tuple[str, ...],
+    jobs: int | None,
     output_format: str | None,
     output_file: str | None,
 ) -> None:
@@ -54,7 +56,7 @@ def command(
 
     Exit codes: 0 all is well, 1 errors (with --strict, warnings too), 2 the command was used wrongly.
     """
-    report = _validate(paths, exclude, fix=fix, deep=deep, strict=strict)
+    report = _validate(paths, exclude, fix=fix, deep=deep, strict=strict, jobs=jobs)
     usual = "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
     if output_file is None:
         click.echo(report.render(output_format or usual, color=sys.stdout.isatty()))
@@ -66,9 +68,11 @@ def command(
         sys.exit(1)
 
 
-def _validate(paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: bool, strict: bool) -> Report:
+def _validate(
+    paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: bool, strict: bool, jobs: int | None
+) -> Report:
     from registry import default_registry
-    from registry.catalog import each_once
+    from registry.catalog import each_once, validate_each
 
     registry = default_registry()
     files = _files(paths, exclude)
@@ -76,15 +80,18 @@ def _validate(paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: 
         _fix(registry, files)
     run = registry.validation(deep=deep)
     found: list[Diagnostic] = []
-    for file in output.progress(files, "validating", shown=deep):
-        found += run.file(file)
+    # one after the other where torch runs, which has its own threads
+    results = validate_each(run, files, 1 if deep else jobs)
+    for diagnostics in output.progress(results, "validating", total=len(files), shown=deep):
+        found += diagnostics
     if "-" in paths:
         found += run.text(sys.stdin.buffer.read(), _STDIN)
     names = [*map(os.fspath, files), *([_STDIN] if "-" in paths else [])]
     if not paths:
         library = registry.library
         names = sorted({document.file for document in library.catalog.documents})
-        documents = output.progress(library.catalog.documents, "validating", shown=deep)
+        shipped = library.catalog.documents
+        documents = output.progress(shipped, "validating", total=len(shipped), shown=deep)
         found += [*library.catalog.diagnostics, *run.documents(documents)]
     return Report(each_once(found), names, registry.host, strict)
 

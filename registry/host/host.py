@@ -6,6 +6,7 @@ import importlib
 import os
 import time
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
@@ -151,15 +152,25 @@ class PluginHost:
             UnknownNameError: nothing installed provides it.
             ConflictError: several distributions do.
         """
+        if (kind, type_name) in self._unique:
+            return self._unique[kind, type_name]
         records = [part for part in self.parts if part.kind == kind]
         rename = self.former_type(kind, type_name)
         if rename is not None:
             type_name = f"{type_name.rpartition('/')[0]}/{rename.name}".removeprefix("/")
         return _choose(records, lambda part: part.type, f"type of {kind}", type_name)
 
+    @cached_property
+    def _unique(self) -> dict[tuple[str, str], PartRecord]:
+        """Parts by kind and type, where one plugin provides it."""
+        counts = Counter((part.kind, part.type) for part in dict.fromkeys(self.parts))
+        return {(p.kind, p.type): p for p in reversed(self.parts) if counts[p.kind, p.type] == 1}
+
     def former_type(self, kind: str, type_name: str) -> Rename | None:
         """The rename of a type that was given up and is no other part's type now; else None."""
         bare = type_name.rpartition("/")[2]
+        if (kind, bare) in self._unique:
+            return None
         records = [part for part in self.parts if part.kind == kind]
         if any(part.type == bare for part in records):
             return None

@@ -28,22 +28,83 @@ class Source:
         return LINE_BREAK.split(self.text)
 
 
-class Span(NamedTuple):
-    """A piece of a source. Lines and columns count from 1, columns in characters; the end is exclusive."""
+class Point(NamedTuple):
+    """A place in a text, counted from 0 as parsers do."""
 
-    source: Source
     line: int
     column: int
-    end_line: int
-    end_column: int
+
+
+class Span:
+    """A piece of a source. Lines and columns count from 1, columns in characters; the end is exclusive. Immutable.
+
+    Numbers are worked out when someone asks: of a document that is right nobody does.
+    """
+
+    __slots__ = ("_end", "_start", "source")
+
+    def __init__(self, source: Source, line: int, column: int, end_line: int, end_column: int) -> None:
+        self.source = source
+        self._start: Any = Point(line - 1, column - 1)
+        self._end: Any = Point(end_line - 1, end_column - 1)
+
+    @property
+    def line(self) -> int:
+        """First line."""
+        return int(self._start.line) + 1
+
+    @property
+    def column(self) -> int:
+        """First column."""
+        return int(self._start.column) + 1
+
+    @property
+    def end_line(self) -> int:
+        """Line of the character after the last one."""
+        return int(self._end.line) + 1
+
+    @property
+    def end_column(self) -> int:
+        """Column of the character after the last one."""
+        return int(self._end.column) + 1
 
     @property
     def file(self) -> str:
         """Name of the source."""
         return self.source.name
 
+    def without_text(self) -> Span:
+        """The same place, which keeps no text in memory."""
+        return Span(Source(self.file), *self._numbers())
+
+    def _numbers(self) -> tuple[int, int, int, int]:
+        return self.line, self.column, self.end_line, self.end_column
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Span) and (self.source, self._numbers()) == (other.source, other._numbers())
+
+    def __hash__(self) -> int:
+        return hash((self.source.name, self._numbers()))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Span, (self.source, *self._numbers())
+
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
+
+    def __repr__(self) -> str:
+        return f"Span({self}-{self.end_line}:{self.end_column})"
+
+
+class ParsedSpan(Span):
+    """A span between two marks of a parser, which have `line` and `column`."""
+
+    __slots__ = ()
+
+    def __init__(self, source: Source, start: Any, end: Any) -> None:
+        self.source = source
+        self._start = start
+        self._end = end
 
 
 class Scalar(NamedTuple):
@@ -90,11 +151,14 @@ Node = Union[Scalar, Sequence, Mapping]
 
 def plain(node: Node) -> Any:
     """The node as dicts, lists and scalars."""
+    if isinstance(node, Scalar):
+        return node.value
     if isinstance(node, Mapping):
-        return {key: plain(entry.node) for key, entry in node.entries.items()}
-    if isinstance(node, Sequence):
-        return [plain(item) for item in node.items]
-    return node.value
+        return {
+            key: below.value if type(below := entry.node) is Scalar else plain(below)
+            for key, entry in node.entries.items()
+        }
+    return [plain(item) for item in node.items]
 
 
 def from_plain(value: Any, span: Span) -> Node:

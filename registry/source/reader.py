@@ -14,9 +14,9 @@ from typing import Any
 
 import yaml
 
-from registry.source.nodes import LINE_BREAK, Entry, Mapping, Node, Scalar, Sequence, Source, Span
+from registry.source.nodes import LINE_BREAK, Entry, Mapping, Node, ParsedSpan, Scalar, Sequence, Source, Span
 from registry.source.problems import SourceProblem
-from registry.source.scalars import resolve
+from registry.source.scalars import NO_TEXT, resolve
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -132,11 +132,6 @@ class _Open:
         self.size = 1
         self.height = 0
 
-    def add(self, node: Node, size: int, height: int) -> None:
-        self.children.append(node)
-        self.size += size
-        self.height = max(self.height, height)
-
 
 class _Composer:
     """Builds nodes from libyaml's events without recursion.
@@ -164,35 +159,60 @@ class _Composer:
         return top.children
 
     def _compose(self, next_event: Callable[[], Any], top: _Open) -> None:
-        stack = [top]
-        while True:
+        source, anchors = self._source, self._anchors
+        stack, current, make = [top], top, tuple.__new__
+        while (
+            True
+        ):  # what runs for every value of every document is written out here: a call each would double the time
             event = next_event()
             kind = type(event)
             if kind is yaml.ScalarEvent:
                 if event.tag is not None:
                     self._refuse_tag(event)
-                scalar = self._scalar(event)
+                span = ParsedSpan(source, event.start_mark, event.end_mark)
+                value = event.value
+                if event.style or not event.implicit[0]:
+                    value = _Quoted("<<") if value == "<<" else value
+                elif not value or value[0] in NO_TEXT:
+                    value = self._resolved(value, span)
+                scalar = make(Scalar, (value, span))
                 if event.anchor is not None:
-                    self._anchors[event.anchor] = scalar, 1, 0
-                stack[-1].add(scalar, 1, 0)
+                    anchors[event.anchor] = scalar, 1, 0
+                current.children.append(scalar)
+                current.size += 1
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 if event.tag is not None:
                     self._refuse_tag(event)
                 self._check_depth(len(stack), event)
-                stack.append(_Open(event))
+                current = _Open(event)
+                stack.append(current)
             elif kind is yaml.MappingEndEvent or kind is yaml.SequenceEndEvent:
-                opened = stack.pop()
-                stack[-1].add(*self._closed(opened, event))
+                found = self._closed(stack.pop(), event)
+                current = stack[-1]
+                self._take(current, *found)
             elif kind is yaml.AliasEvent:
-                found = self._anchors.get(event.anchor)
-                if found is None:
+                aliased = anchors.get(event.anchor)
+                if aliased is None:
                     raise SourceProblem("REG003", f"there is no anchor `&{event.anchor}` above", self._span(event))
-                self._check_depth(len(stack) - 1 + found[2], event)
-                stack[-1].add(*found)
+                self._check_depth(len(stack) - 1 + aliased[2], event)
+                self._take(current, *aliased)
             elif kind is yaml.DocumentStartEvent:
-                self._anchors.clear()
+                anchors.clear()
             elif kind is yaml.StreamEndEvent:
                 return
+
+    @staticmethod
+    def _take(opened: _Open, node: Node, size: int, height: int) -> None:
+        opened.children.append(node)
+        opened.size += size
+        opened.height = max(opened.height, height)
+
+    @staticmethod
+    def _resolved(text: str, span: Span) -> str | int | float | bool | None:
+        try:
+            return resolve(text)
+        except ValueError as error:
+            raise SourceProblem("REG006", str(error), span) from None
 
     def _check_depth(self, depth: int, event: Any) -> None:
         if depth > MAX_DEPTH:
@@ -210,15 +230,6 @@ class _Composer:
         if start.anchor is not None:
             self._anchors[start.anchor] = found
         return found
-
-    def _scalar(self, event: Any) -> Scalar:
-        span = self._span(event)
-        if not event.implicit[0] or event.style:
-            return Scalar(_Quoted("<<") if event.value == "<<" else event.value, span)
-        try:
-            return Scalar(resolve(event.value), span)
-        except ValueError as error:
-            raise SourceProblem("REG006", str(error), span) from None
 
     def _mapping(self, opened: _Open, span: Span) -> Mapping:
         entries: dict[str, Entry] = {}
@@ -257,8 +268,7 @@ class _Composer:
             raise SourceProblem("REG007", f"the tag `{tag}` is not allowed", self._span(event), "write the value alone")
 
     def _span(self, start: Any, end: Any = None) -> Span:
-        first, last = start.start_mark, (end or start).end_mark
-        return Span(self._source, first.line + 1, first.column + 1, last.line + 1, last.column + 1)
+        return ParsedSpan(self._source, start.start_mark, (end or start).end_mark)
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> SourceProblem:
         mark = error.problem_mark or error.context_mark

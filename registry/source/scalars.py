@@ -9,6 +9,9 @@ import re
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _BOOL = {"true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False}
+_WORDS, _NUMBERS = frozenset("~nNtTfF"), frozenset("0123456789+-.")
+#: First characters of plain scalars that may be no texts; any other is one.
+NO_TEXT = _WORDS | _NUMBERS
 _INT = re.compile(r"[-+]?[0-9]+")
 _OCTAL = re.compile(r"0o[0-7]+")
 _HEX = re.compile(r"0x[0-9a-fA-F]+")
@@ -25,12 +28,9 @@ def resolve(text: str) -> str | int | float | bool | None:
     Raises:
         ValueError: a number of more than 400 characters.
     """
-    if text in _NULL:
-        return None
-    if text in _BOOL:
-        return _BOOL[text]
-    first = text[0]
-    if not (first.isdigit() or first in "+-."):
+    if not text or text[0] in _WORDS:
+        return None if text in _NULL else _BOOL.get(text, text)
+    if text[0] not in _NUMBERS:
         return text
     numeric = _FLOAT.fullmatch(text) is not None
     based = (_OCTAL.fullmatch(text) or _HEX.fullmatch(text)) is not None

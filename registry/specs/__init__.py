@@ -3,6 +3,7 @@
 from registry.specs.base import Listed, Rename, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding, Severity
+from registry.specs.memo import per_spec
 from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
 from registry.specs.norm import (
     AutoNormSpec,
@@ -57,4 +58,5 @@ __all__ = [
     "TaskSpec",
     "WeightsSpec",
     "group_findings",
+    "per_spec",
 ]

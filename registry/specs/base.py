@@ -47,6 +47,7 @@ class Spec(BaseModel):
         allow_inf_nan=False,
         validate_default=True,
         use_attribute_docstrings=False,
+        defer_build=True,  # a document needs few of all spec classes
     )
 
     @model_validator(mode="before")
@@ -56,10 +57,15 @@ class Spec(BaseModel):
         if not isinstance(data, dict):
             return data
         choices = _number_choices(cls)
-        wrong = [e for key in choices if key in data for e in _lookalikes(choices[key], data[key], (key,))]
+        suspects = [key for key in choices if type(data.get(key)) in _NO_WHOLE]
+        wrong = [e for key in suspects for e in _lookalikes(choices[key], data[key], (key,))]
         if wrong:
             raise ValidationError.from_exception_data(cls.__name__, wrong)
         return data
+
+
+#: What may hold a number that only looks like a choice.
+_NO_WHOLE = (bool, float, list, tuple)
 
 
 @functools.cache

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import marshal
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Literal, get_args
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -14,6 +16,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 from registry.errors import RegistryError, WeightsError
 from registry.specs.base import Listed, Rename, Spec
 from registry.specs.findings import Finding
+from registry.specs.memo import per_spec
 from registry.specs.parts import (
     BackboneSpec,
     HeadSpec,
@@ -101,6 +104,35 @@ class WeightsSpec(Spec):
     license: Annotated[str | None, Field(description="License of the weights.")] = None
 
 
+class PartCache:
+    """Parts that were validated before: documents of one collection share most of theirs."""
+
+    _MOST: Final = 512
+    _LONGEST: Final = 65_536
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[type[PartSpec], bytes], PartSpec] = OrderedDict()
+
+    def validated(self, spec_class: type[PartSpec], data: dict[str, Any], context: Any) -> PartSpec:
+        """The spec of some plain data; raises as validation does."""
+        try:
+            key = spec_class, marshal.dumps(data)
+        except ValueError:  # something that no document holds
+            return spec_class.model_validate(data, context=context)
+        found = self._kept.pop(key, None) or spec_class.model_validate(data, context=context)
+        if len(key[1]) < self._LONGEST:
+            self._kept[key] = found
+            if len(self._kept) > self._MOST:
+                self._kept.popitem(last=False)
+        return found
+
+
+@per_spec
+def _findings(part: PartSpec) -> tuple[Finding, ...]:
+    """The contradictions inside a part."""
+    return tuple(part.check())
+
+
 def _resolve_part(value: Any, info: ValidationInfo) -> Any:
     """A mapping becomes the spec class that its `type` names among the parts of the field's kind."""
     if not isinstance(value, dict):
@@ -116,7 +148,8 @@ def _resolve_part(value: Any, info: ValidationInfo) -> Any:
         spec_class = types.spec_class(kind, type_name)
     except RegistryError as error:
         raise _at_type(kind, "part_type", str(error), type_name) from error
-    return spec_class.model_validate({**value, "type": type_of(spec_class, type_name)}, context=info.context)
+    seen: PartCache = (info.context or {}).get("parts", PartCache())
+    return seen.validated(spec_class, {**value, "type": type_of(spec_class, type_name)}, info.context)
 
 
 def type_of(spec_class: type[PartSpec], name: str) -> str:
@@ -179,7 +212,7 @@ class ModelSpec(Spec):
 
     def check(self) -> Iterator[Finding]:
         """Contradictions inside and between the parts; paths are relative to the model."""
-        own = [finding.within(key) for key, part in self.parts() for finding in part.check()]
+        own = [finding.within(key) for key, part in self.parts() for finding in _findings(part)]
         yield from own
         if self.head.task != self.task.type:
             yield Finding(

@@ -326,7 +326,7 @@ def models(draw: st.DrawFn) -> ModelSpec:
             dropout=draw(st.floats(0, 1, exclude_max=True)),
         ),
         weights=weights,
-        accepts=("REG210",),
+        accepts=("REG208", "REG210"),  # pictures smaller than the stride; squeezed channels that are no multiple of 8
         default_weights=draw(st.none() | st.sampled_from([*weights])) if weights else None,
         figures=draw(
             st.builds(
