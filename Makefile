@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint schemas clean
 
 demo: $(VENV)/.installed
 	$(BIN)/registry demo
@@ -18,7 +18,10 @@ lint: $(VENV)/.installed-dev
 		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines \
 		plugins/registry_handbook
 	$(BIN)/lint-imports
-	$(BIN)/registry validate
+	$(BIN)/registry validate --strict plugins/
+
+schemas: $(VENV)/.installed-dev
+	REGISTRY_PLUGINS= $(BIN)/registry schema --out schemas
 
 # torch and torchvision are resolved together, in one command: apart they can end up in versions that do not fit
 $(VENV)/.installed: pyproject.toml

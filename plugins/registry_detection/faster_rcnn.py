@@ -78,6 +78,9 @@ def build(spec: FasterRCNNSpec, backbone: nn.Module, backbone_spec: BackboneSpec
     mean, std = spec.image.per_channel(backbone_spec.in_channels)
     levels = [str(index) for index in range(len(spec.pyramid.levels))]
     rpn, box = spec.rpn, spec.box
+    pool = MultiScaleRoIAlign(levels, box.pool_size, box.sampling_ratio)
+    head = TwoMLPHead(spec.pyramid.out_channels * box.pool_size**2, box.hidden_channels)
+    predictor = FastRCNNPredictor(box.hidden_channels, spec.num_classes)
     model = FasterRCNNModel(
         pyramid,
         num_classes=None,
@@ -97,14 +100,14 @@ def build(spec: FasterRCNNSpec, backbone: nn.Module, backbone_spec: BackboneSpec
         rpn_batch_size_per_image=rpn.batch_size_per_image,
         rpn_positive_fraction=rpn.positive_fraction,
         rpn_score_thresh=rpn.score_threshold,
-        box_roi_pool=MultiScaleRoIAlign(levels, box.pool_size, box.sampling_ratio),
-        box_head=TwoMLPHead(spec.pyramid.out_channels * box.pool_size**2, box.hidden_channels),
-        box_predictor=FastRCNNPredictor(box.hidden_channels, spec.num_classes),
+        box_roi_pool=pool,
+        box_head=head,
+        box_predictor=predictor,
     )
     model.roi_heads = BoxHeads(
-        model.roi_heads.box_roi_pool,
-        model.roi_heads.box_head,
-        model.roi_heads.box_predictor,
+        pool,
+        head,
+        predictor,
         fg_iou_thresh=box.foreground_iou,
         bg_iou_thresh=box.background_iou,
         batch_size_per_image=box.batch_size_per_image,

