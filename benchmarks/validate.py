@@ -2,8 +2,8 @@
 
 Run: python benchmarks/validate.py [--rounds N] [--files N] [--most N] [--cores N]; needs `pip install check-jsonschema`. Every
 round runs both sides one after the other on the same cores, each in a cold process; medians are printed, and their ratio.
-check-jsonschema gets the schema of this repository and the same files, and makes no checks between settings. Starts are measured
-on one core, throughput on one core and on several.
+check-jsonschema gets the schema of this repository and the same files, and makes no checks between settings. Starts are
+measured on one core, throughput on one core and on several.
 """
 
 from __future__ import annotations

@@ -8,12 +8,10 @@ import torch
 from torch import nn
 
 from registry.errors import RegistryError
-from registry.modules.checked import Checked
+from registry.modules.checked import Checked, check_dtype
 
 #: No normalised picture reaches this; one in 0 to 255 does.
 _LARGEST = 50.0
-#: How a tensor is brought to a type.
-_CALLS = {torch.float32: "float", torch.float64: "double", torch.float16: "half", torch.bfloat16: "bfloat16"}
 
 
 class CheckedSegmenter(Checked):
@@ -47,7 +45,7 @@ class CheckedSegmenter(Checked):
             raise RegistryError(f"images have {shape[1]} channels and the model takes {self.in_channels}")
         if not images.is_floating_point():
             raise RegistryError(f"images are {images.dtype}; give floats, normalised as task.preprocessing says")
-        _check_dtype(images, next((p.dtype for p in self.parameters() if p.is_floating_point()), None))
+        check_dtype(self, images, "images are", "images")
         if self.training and self.pools_to_a_point and shape[0] == 1:
             raise RegistryError(
                 "a batch of one image cannot train this head: it normalises the average of each image over the batch; "
@@ -76,16 +74,6 @@ def _checked_shape(images: Any) -> tuple[int, ...]:
     if images.dim() != 4 or 0 in shape:
         raise RegistryError(f"images have the shape {shape}; it must be (N, C, H, W), none of them 0")
     return shape
-
-
-def _check_dtype(images: torch.Tensor, dtype: torch.dtype | None) -> None:
-    """Autocast brings images to its own type, but for float64, which it leaves alone."""
-    device = images.device.type
-    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
-    if dtype in (None, images.dtype) or (cast and images.dtype != torch.float64):
-        return
-    call = f"{_CALLS[dtype]}()" if dtype in _CALLS else f"to({dtype})"
-    raise RegistryError(f"images are {images.dtype} and the model's parameters are {dtype}; give images.{call}")
 
 
 def _check_values(images: torch.Tensor) -> None:

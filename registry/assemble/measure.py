@@ -56,10 +56,10 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
     Raises:
         RegistryError: its forward does not run on the meta device, or on an image of that size.
     """
+    require_torch("measuring a model")
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    require_torch("measuring a model")
     spec = spec.settled(pretrained=False)
     # where the image decides what is computed there must be one, if only of noise
     model, image = (_seeded if spec.head.depends_on_image else _without_memory)(host, spec, size)

@@ -33,6 +33,10 @@ from registry.specs import PART_KINDS, ModelSpec, Spec, TaskSpec
 Reference = Union[str, "os.PathLike[str]", ModelSpec]
 
 
+#: Parts that a model is built from.
+_BUILT_FROM = ("task", "backbone", "head")
+
+
 class Library:
     """Documents of the catalog and of users' files, resolved and checked. Imports no torch."""
 
@@ -104,6 +108,8 @@ class Library:
         Raises:
             SpecError: an override that leads nowhere.
         """
+        if document.kind == "model" and any(override.path[0] in _BUILT_FROM for override in overrides):
+            root = root.without("figures")  # which were published for another model
         for override in overrides:
             if document.kind == "model" and len(override.path) == 1 and override.path[0] in PART_KINDS:
                 entry = Entry(override.path_span, override.node)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from registry.diagnostics import Diagnostic
+from registry.diagnostics import Diagnostic, Related
 from registry.errors import RegistryError
 from registry.files import write_atomically
 
@@ -43,7 +43,7 @@ class Report:
             from registry.render import sarif
 
             titles, pages = titles_and_pages(self.host)
-            return sarif.render(self.diagnostics, version=__version__, titles=titles, pages=pages)
+            return sarif.render(self._anchored(), version=__version__, titles=titles, pages=pages)
         if output_format == "junit":
             from registry.render import junit
 
@@ -56,8 +56,19 @@ class Report:
         if output_format == "github":
             from registry.render import github
 
-            return f"{github.render(self.diagnostics)}\n{counted}"
+            return f"{github.render(self._anchored())}\n{counted}"
         return f"{text.render(self.diagnostics, color=color)}\n\n{counted}"
+
+    def _anchored(self) -> list[Diagnostic]:
+        """The diagnostics at files that were looked at: what an installed document causes is told where it is inherited."""
+        return [self._anchor(diagnostic) for diagnostic in self.diagnostics]
+
+    def _anchor(self, diagnostic: Diagnostic) -> Diagnostic:
+        heir = next((note for note in diagnostic.related if note.span.file in self.files), None)
+        if heir is None or diagnostic.span.file in self.files:
+            return diagnostic
+        others = tuple(note for note in diagnostic.related if note is not heir)
+        return replace(diagnostic, span=heir.span, related=(Related("set here", diagnostic.span), *others), fix=None)
 
     def write(self, output_format: str, path: str) -> None:
         """Writes the report to a file, which is complete or untouched.

@@ -102,7 +102,8 @@ def _files(paths: Sequence[str], exclude: Sequence[str]) -> list[Path]:
     given = [path for path in paths if path != "-"]
     for path in given:
         if os.path.isdir(path) and next(spec_files([path], exclude=exclude), None) is None:
-            raise click.UsageError(f"there is no *.yaml or *.yml below `{path}`")
+            left = ", or --exclude leaves out all there is" if exclude else ""
+            raise click.UsageError(f"there is no *.yaml or *.yml below `{path}`{left}")
     return list(spec_files(given, exclude=exclude))
 
 

@@ -9,9 +9,13 @@ import torch
 from torch import fx, nn
 from torch._subclasses.fake_tensor import FakeTensor
 
+from registry.errors import RegistryError
+
 #: Modes of dispatch in which tensors stand for others: graphs are recorded, or shapes computed without values.
 _KEYS = torch._C._TorchDispatchModeKey
 _RECORDING = (_KEYS.FAKE, _KEYS.PROXY, _KEYS.FUNCTIONAL)
+#: How a tensor is brought to a type.
+_CALLS = {torch.float32: "float", torch.float64: "double", torch.float16: "half", torch.bfloat16: "bfloat16"}
 
 
 class Checked(nn.Module):
@@ -33,8 +37,31 @@ class Checked(nn.Module):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if self.checks_inputs and not _is_recording() and not _stand_for_others((args, kwargs)):
+            if not args and not kwargs:
+                raise RegistryError("the model was called without images; write model(images)")
             self.check_inputs(*args, **kwargs)
         return super().__call__(*args, **kwargs)
+
+
+def check_dtype(model: nn.Module, tensor: torch.Tensor, subject: str, name: str) -> None:
+    """Checks that images are of the type of the model's parameters, or of one that autocast brings to its own.
+
+    Autocast leaves float64 alone. Integers are for the caller to refuse.
+
+    Args:
+        subject: what the message begins with, such as `image 3 is`.
+        name: what the message calls the tensor in the code to write.
+
+    Raises:
+        RegistryError: another type; says how to convert.
+    """
+    dtype = next((p.dtype for p in model.parameters() if p.is_floating_point()), None)
+    device = tensor.device.type
+    cast = torch.amp.is_autocast_available(device) and torch.is_autocast_enabled(device)
+    if dtype in (None, tensor.dtype) or (cast and tensor.dtype != torch.float64):
+        return
+    call = f"{_CALLS[dtype]}()" if dtype in _CALLS else f"to({dtype})"
+    raise RegistryError(f"{subject} {tensor.dtype} and the model's parameters are {dtype}; give {name}.{call}")
 
 
 def _is_recording() -> bool:

@@ -331,7 +331,7 @@ MISTAKES: dict[str, Mistake] = {
         {"m.yaml": whole(task="task: {type: classification, categories: [a, b]}", head=HEAD.replace("2", "3"))},
         [
             "m.yaml:3:30: error: the head tells 3 classes apart, but the list has 2 names; "
-            "write 3 names, or `categories: null` [REG204]"
+            "write 3 names, the background among them if it is a class, or `categories: null` [REG204]"
         ],
     ),
     "an unknown list of class names": Mistake(

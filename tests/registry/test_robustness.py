@@ -388,7 +388,8 @@ def spoil(draw: Callable[[st.SearchStrategy[Any]], Any], data: bytes) -> bytes:
         lambda: b"\n---\n".join([data] * draw(st.sampled_from([2, 5]))),
         lambda: data.decode("utf-8", "replace").encode(draw(st.sampled_from(["utf-16", "utf-32", "utf-7"]))),
     ]
-    return draw(st.sampled_from(changes))()
+    changed: bytes = draw(st.sampled_from(changes))()
+    return changed
 
 
 @st.composite
@@ -839,7 +840,7 @@ def test_what_is_no_document_is_told_when_it_is_named(path: str, workplace: Path
 # ---- a spec can run no code ------------------------------------------------------------------------------------------
 
 #: A module that leaves a trace wherever it is imported or called.
-CANARY = "open({!r}, 'a').write('sang')\ndef run(*arguments, **settings):\n    open({!r}, 'a').write('sang')\nrun.yaml = run\n"
+CANARY = "open({!r}, 'a').write('sang')\ndef run(*arguments, **settings):\n    open({!r}, 'a').write('sang')\n"
 
 #: Texts that try to run `canary`, and the rules that refuse them; none where a text means nothing until weights are fetched.
 CODE: dict[str, tuple[str, set[str]]] = {

@@ -45,6 +45,12 @@ def page(request: pytest.FixtureRequest) -> RulePage:
 
 
 every_page = pytest.mark.parametrize("page", sorted(PAGES), indirect=True)
+#: Those of deep checks, which import torch in a process of their own, last longer.
+every_example = pytest.mark.parametrize(
+    "page",
+    [pytest.param(rule, marks=[pytest.mark.slow] * rule.startswith("REG3")) for rule in sorted(PAGES)],
+    indirect=True,
+)
 
 # ---- which pages there are -------------------------------------------------------------------------------------------
 
@@ -105,7 +111,7 @@ def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.chdir(tmp_path)
 
 
-@every_page
+@every_example
 @pytest.mark.usefixtures("_in_an_empty_folder")
 def test_the_wrong_example_is_reported_as_this_rule(made: Registry, page: RulePage) -> None:
     code, text = reported(made, page.wrong)
@@ -114,7 +120,7 @@ def test_the_wrong_example_is_reported_as_this_rule(made: Registry, page: RulePa
     assert "Traceback" not in text
 
 
-@every_page
+@every_example
 @pytest.mark.usefixtures("_in_an_empty_folder")
 def test_nothing_is_said_of_the_right_example(made: Registry, page: RulePage) -> None:
     code, text = reported(made, page.right)
