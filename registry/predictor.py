@@ -83,7 +83,8 @@ class Predictor:
     def _check_channels(self, tensor: torch.Tensor) -> None:
         wanted = self.spec.backbone.in_channels
         if tensor.shape[0] != wanted:
+            settings = "task.preprocessing" if "preprocessing" in type(self.spec.task).model_fields else "task"
             raise RegistryError(
                 f"`{self.spec.name}` takes {wanted} input channels, its task's pre-processing yields {tensor.shape[0]}; "
-                "change the settings under task.preprocessing"
+                f"change the settings under {settings}"
             )

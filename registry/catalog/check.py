@@ -26,6 +26,9 @@ _ENVELOPE = (*OWN_KEYS, "references")
 _OUTER = (("extends",), _ENVELOPE)
 
 
+_MOST_RENAMES = 1000
+
+
 class Checker:
     """Validates resolved documents against the spec classes that plugins registered."""
 
@@ -126,7 +129,7 @@ class Checker:
                 return spec_class.model_validate(data, context=self._context), told, root
             except ValidationError as error:
                 root, given_up = rename_keys(root, error, spec_class, self._host)
-                if given_up:
+                if given_up and len(told) < _MOST_RENAMES:
                     told += given_up
                     data = plain(root)
                 elif not _drop_nulls(data, error):

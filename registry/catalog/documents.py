@@ -84,12 +84,20 @@ class Document:
         node = self.node.get("name")
         return node.span if node is not None else self.node.span
 
-    def span_of(self, name: str) -> Span:
-        """Where a name or alias of it stands."""
+    @property
+    def name_spans(self) -> dict[str, Span]:
+        """Its name and aliases, and where each stands."""
         aliases = self.node.get("aliases")
         items = aliases.items if isinstance(aliases, Sequence) else ()
-        spans = [item.span for item in items if isinstance(item, Scalar) and item.value == name]
-        return self.name_span if name == self.name or not spans else spans[0]
+        spans = {self.name: self.name_span}
+        for item in items:
+            if isinstance(item, Scalar) and isinstance(item.value, str):
+                spans.setdefault(item.value, item.span)
+        return spans
+
+    def span_of(self, name: str) -> Span:
+        """Where a name or alias of it stands."""
+        return self.name_spans.get(name, self.name_span)
 
     def text(self, key: str) -> str:
         """A top-level text, or the type of a top-level part; empty where there is none."""

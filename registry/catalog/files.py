@@ -57,7 +57,7 @@ class Named(NamedTuple):
     @classmethod
     def of(cls, document: Document) -> Named:
         """Those of a document."""
-        return cls(document.kind, document.file, {name: document.span_of(name) for name in document.names})
+        return cls(document.kind, document.file, document.name_spans)
 
     def without_text(self) -> Named:
         """The same, which keeps no text in memory."""
@@ -91,6 +91,8 @@ class TakenNames:
         seen = self._seen.get((named.kind, name))
         if seen is not None:
             return seen
+        if self._catalog.former(named.kind, name) is not None:
+            return None  # whoever gave it up
         for other in self._catalog.providers(named.kind, name):
             if _real(other.file) != _real(named.file):
                 return str(other.origin) if other.origin is not None else other.file, other.span_of(name)

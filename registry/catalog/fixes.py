@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import json
 import os
+import re
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,6 +14,7 @@ from registry.diagnostics import Diagnostic, Fix
 from registry.errors import RegistryError
 from registry.files import write_atomically
 from registry.source import LINE_BREAK, Span
+from registry.source.scalars import resolve
 
 
 def apply_fixes(diagnostics: Iterable[Diagnostic], files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
@@ -33,6 +38,8 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], files: Iterable[str | os.Path
 
 def _fix_file(path: Path, fixes: list[Fix]) -> int:
     try:
+        if not path.stat().st_mode & stat.S_IWUSR:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         data = path.read_bytes()
         text = data.decode("utf-8")
         bom = "\ufeff" if text.startswith("\ufeff") else ""
@@ -52,12 +59,31 @@ def _fixed(text: str, fixes: list[Fix]) -> tuple[str, int]:
     for fix in fixes:
         start, end = _offsets(fix.span, starts)
         if text[start:end] == _piece(fix.span):
-            pieces.setdefault((start, end), fix.text)
+            pieces.setdefault((start, end), _in_style(text[start:end], fix.text))
     before, count = len(text), 0
     for (start, end), new in sorted(pieces.items(), reverse=True):
         if end <= before:
             text, before, count = text[:start] + new + text[end:], start, count + 1
     return text, count
+
+
+#: What may stand before a name and stays: an anchor, a tag that means nothing.
+_PROPERTIES = re.compile(r"(?:[&!]\S*\s+)*")
+_LAST_WORD = re.compile(r"\S+(?=\s*\Z)")
+
+
+def _in_style(old: str, name: str) -> str:
+    """A name written as the one that it replaces: with its anchor, in its quotes or its block."""
+    properties = _PROPERTIES.match(old)
+    before = properties[0] if properties is not None else ""
+    body = old[len(before) :]
+    if body.startswith('"'):
+        return before + json.dumps(name, ensure_ascii=False)
+    if body.startswith("'"):
+        return before + "'" + name.replace("'", "''") + "'"
+    if body.startswith(("|", ">")):
+        return before + _LAST_WORD.sub(lambda _: name, body, count=1)
+    return before + (name if isinstance(resolve(name), str) else json.dumps(name))
 
 
 def _piece(span: Span) -> str:

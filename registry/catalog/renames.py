@@ -17,6 +17,9 @@ from registry.source import Entry, Mapping, Node, Scalar, Span
 from registry.source import Sequence as SequenceNode
 from registry.specs import PART_KINDS, PartTypes, Rename, Spec
 
+#: Keys of one document that are renamed; each copies what holds it.
+_MOST = 1000
+
 
 def rename_keys(
     root: Mapping, error: ValidationError, spec_class: type[Spec], types: PartTypes
@@ -24,9 +27,8 @@ def rename_keys(
     """The mapping with the unknown keys that the error is about renamed, where a spec class says that they were renamed."""
     found: list[Diagnostic] = []
     changed: Node = root
-    for item in error.errors(include_url=False, include_context=False):
-        if item["type"] != "extra_forbidden":
-            continue
+    unknown = [e for e in error.errors(include_url=False, include_context=False) if e["type"] == "extra_forbidden"]
+    for item in unknown[:_MOST]:
         place = locate(root, item["loc"])
         rename = _rename_of(place.path, root, spec_class, types)
         if rename is not None and place.key_span is not None:

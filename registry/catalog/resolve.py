@@ -18,6 +18,10 @@ from registry.specs import PART_KINDS
 _NOT_SETTINGS = (*OWN_KEYS, "references")
 
 
+#: Characters of a reference; no file system takes a longer path.
+_LONGEST = 4096
+
+
 class Resolver:
     """Resolves documents and remembers the result, so that a parent of many is merged once."""
 
@@ -125,6 +129,8 @@ class Resolver:
         return known and not self._catalog.providers(kind, name)
 
     def _find(self, kind: str, reference: Scalar, by: Document) -> Document:
+        if len(str(reference.value)) > _LONGEST:
+            raise _error("REG001", f"a reference has at most {_LONGEST:,} characters", reference.span)
         try:
             return self._catalog.refer(kind, str(reference.value), by)
         except SpecError as error:

@@ -17,6 +17,9 @@ from registry.specs import PartTypes, Spec
 from registry.specs.model import DIGEST, NAME
 from registry.suggest import did_you_mean
 
+#: Mistakes of one document that are told; a person reads fewer, and each is held against the others.
+_MOST = 300
+
 
 @dataclass(frozen=True)
 class Place:
@@ -71,7 +74,11 @@ def translate(
         outer: keys that the root may have beside the fields of its class.
     """
     found: dict[tuple[str | int, ...], list[Any]] = {}
-    for item in error.errors(include_url=False):
+    items = error.errors(include_url=False)
+    if len(items) > _MOST:
+        text = f"there are {len(items) - _MOST:,} more mistakes in this document, which are not told"
+        yield Diagnostic("REG006", "error", text, Place((), root, None).span, f"mend the first {_MOST}, and look again")
+    for item in items[:_MOST]:
         found.setdefault(locate(root, (*prefix, *item["loc"])).path, []).append(item)
     for path, items in found.items():
         if _is_shadow(path, items, found):

@@ -5,20 +5,36 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import click
 
 T = TypeVar("T")
 
+#: How Python holds bytes of a file name that are not UTF-8; no encoding takes them.
+_UNDECODED: Final = re.compile("[\ud800-\udfff]")
+
 
 def echo_json(data: Any) -> None:
-    """Plain data as indented JSON."""
-    click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    """Plain data as indented JSON; strings are shown as `printable` shows them."""
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    click.echo(_UNDECODED.sub(lambda found: json.dumps(printable(found[0]))[1:-1], text))
+
+
+def printable(text: str) -> str:
+    """A text with bytes of file names that are not UTF-8 as `\\xe9`, since they cannot be printed."""
+
+    def shown(found: re.Match[str]) -> str:
+        code = ord(found[0])
+        return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+    return _UNDECODED.sub(shown, text)
 
 
 def table(rows: Sequence[Sequence[str]], *, header: Sequence[str], right: Sequence[int] = ()) -> str:
@@ -84,3 +100,16 @@ def progress(items: Iterable[T], label: str, *, total: int, shown: bool = True) 
     # results must reach the output, not the bar's console
     with Progress(console=Console(stderr=True), redirect_stdout=False, transient=True) as bar:
         yield from bar.track(items, total=total, description=label)
+
+
+@contextmanager
+def status(label: str, *, shown: bool = True) -> Iterator[None]:
+    """A sign of life on the error output, where a person watches it, until the block is left."""
+    if not shown or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    with Console(stderr=True).status(Text(printable(label))):
+        yield

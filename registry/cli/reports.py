@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -71,12 +72,17 @@ class Report:
         return replace(diagnostic, span=heir.span, related=(Related("set here", diagnostic.span), *others), fix=None)
 
     def write(self, output_format: str, path: str) -> None:
-        """Writes the report to a file, which is complete or untouched.
+        """Writes the report to a file, which is complete or untouched; or into a pipe or device, which stays what it is.
 
         Raises:
             RegistryError: it cannot be written.
         """
+        data = (self.render(output_format) + "\n").encode()
         try:
-            write_atomically(path, (self.render(output_format) + "\n").encode())
+            if os.path.exists(path) and not os.path.isfile(path):
+                with open(path, "wb") as stream:
+                    stream.write(data)
+            else:
+                write_atomically(path, data)
         except OSError as error:
             raise RegistryError(f"the report cannot be written to {path}: {error.strerror or error}") from error

@@ -58,11 +58,10 @@ def command(
     """
     report = _validate(paths, exclude, fix=fix, deep=deep, strict=strict, jobs=jobs)
     usual = "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
-    if output_file is None:
-        click.echo(report.render(output_format or usual, color=sys.stdout.isatty()))
-    else:
+    shown = usual if output_file is not None else output_format or usual
+    click.echo(report.render(shown, color=sys.stdout.isatty()))
+    if output_file is not None:
         report.write(output_format or "json", output_file)
-        click.echo(report.render(usual, color=sys.stdout.isatty()))
     found = report.diagnostics
     if [d for d in found if d.severity != "note"] if strict else errors(found):
         sys.exit(1)

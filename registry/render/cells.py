@@ -23,18 +23,23 @@ def excerpt(span: Span, widest: int = WIDEST) -> tuple[str, int, int] | None:
     Tabs become four spaces and what cannot be shown becomes U+FFFD. A line of more than `widest` cells is cut around the
     start of the span. None for a blank line.
     """
-    line = span.source.line(span.line)
-    if not line.strip():
+    whole = span.source.line(span.line)
+    if not whole or whole.isspace():
         return None
-    start = min(span.column - 1, len(line))
-    end = min(span.end_column - 1, len(line)) if span.end_line == span.line else len(line.rstrip())
+    column = min(span.column - 1, len(whole))
+    # of a long line, only what can be shown is looked at
+    base = max(0, column - 2 * widest) if len(whole) > 4 * widest else 0
+    line = whole[base : column + 2 * widest] if len(whole) > 4 * widest else whole
+    start, more = column - base, base + len(line) < len(whole)
+    end = min(span.end_column - 1 - base, len(line)) if span.end_line == span.line else len(line.rstrip())
     shown = [_shown(character) for character in line]
     cells = [_cells(text) for text in shown]
     while 0 < start < len(line) and not cells[start]:  # a combining character shares the cell of its base
         start -= 1
     first, last = _window(cells, start, widest)
-    text = _CUT * (first > 0) + "".join(shown[first:last]) + _CUT * (last < len(line))
-    return text, (first > 0) + sum(cells[first:start]), max(1, sum(cells[start : min(end, last)]))
+    cut = first > 0 or base > 0
+    text = _CUT * cut + "".join(shown[first:last]) + _CUT * (more or last < len(line))
+    return text, cut + sum(cells[first:start]), max(1, sum(cells[start : min(end, last)]))
 
 
 def _window(cells: list[int], start: int, widest: int) -> tuple[int, int]:

@@ -26,6 +26,8 @@ MAX_BYTES = 4_000_000
 MAX_DEPTH = 50
 #: Nodes of one document after its aliases are followed: what an alias bomb multiplies.
 MAX_NODES = 200_000
+#: Documents of one file.
+MAX_DOCUMENTS = 1000
 
 
 def read_file(path: str | os.PathLike[str]) -> list[Node]:
@@ -161,9 +163,9 @@ class _Composer:
     def _compose(self, next_event: Callable[[], Any], top: _Open) -> None:
         source, anchors = self._source, self._anchors
         stack, current, make = [top], top, tuple.__new__
-        while (
-            True
-        ):  # what runs for every value of every document is written out here: a call each would double the time
+        left, documents = MAX_NODES, 0
+        # what runs for every value of every document is written out here: a call each would double the time
+        while True:
             event = next_event()
             kind = type(event)
             if kind is yaml.ScalarEvent:
@@ -180,6 +182,9 @@ class _Composer:
                     anchors[event.anchor] = scalar, 1, 0
                 current.children.append(scalar)
                 current.size += 1
+                left -= 1
+                if left < 0:
+                    raise SourceProblem("REG006", f"more than {MAX_NODES:,} values in one file", span, "split it")
             elif kind is yaml.MappingStartEvent or kind is yaml.SequenceStartEvent:
                 if event.tag is not None:
                     self._refuse_tag(event)
@@ -198,6 +203,10 @@ class _Composer:
                 self._take(current, *aliased)
             elif kind is yaml.DocumentStartEvent:
                 anchors.clear()
+                documents += 1
+                if documents > MAX_DOCUMENTS:
+                    text = f"more than {MAX_DOCUMENTS:,} documents in one file"
+                    raise SourceProblem("REG006", text, self._span(event), "split it")
             elif kind is yaml.StreamEndEvent:
                 return
 

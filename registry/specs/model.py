@@ -191,13 +191,13 @@ class ModelSpec(Spec):
     quantization: Annotated[
         SerializeAsAny[Annotated[QuantizationSpec, _Part]] | None, Field(description="How it is quantized.")
     ] = None
-    weights: Annotated[dict[str, WeightsSpec], Field(description="Published weights by name.")] = {}
+    weights: Annotated[dict[str, WeightsSpec], Field(max_length=100, description="Published weights by name.")] = {}
     default_weights: Annotated[str | None, Field(description="Which of `weights` the word `default` means.")] = None
     backbone_weights: Annotated[
         WeightsSpec | None, Field(description="Weights that a training's backbone starts from; used when asked for.")
     ] = None
     accepts: Annotated[
-        Listed[str], Field(description="Ids of warnings that the author knows about, such as `REG207`.")
+        Listed[str], Field(max_length=100, description="Ids of warnings that the author knows about, such as `REG207`.")
     ] = ()
     figures: Annotated[FiguresSpec, Field(description="Published figures.")] = FiguresSpec()
     budget: Annotated[BudgetSpec, Field(description="Upper limits.")] = BudgetSpec()

@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import warnings
+import zlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,7 @@ from pydantic import Field
 from torch import nn
 
 import registry
-from registry.cli import main
+from registry.cli import main, output, pictures
 from registry.image_files import find_images
 from registry.predictor import Predictor
 from registry.registry import Registry
@@ -304,13 +305,97 @@ def test_annotations_number_images_by_name(bench: Bench) -> None:
         ("{", "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
         ("[]", "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
         ('{"images": [{"id": 1}]}', "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
+        (
+            '{"images": [{"file_name": 5, "id": 1}]}',
+            "error: i.json has no list `images` of entries with `file_name` and `id`\n",
+        ),
+        ("[" * 200_000, "error: i.json has no list `images` of entries with `file_name` and `id`\n"),
     ],
+    ids=["absent", "cut off", "a list", "no name", "name of a number", "nested"],
 )
 def test_annotations_that_cannot_serve_are_told(text: str | None, message: str, bench: Bench) -> None:
     bench.image("x.png")
     if text is not None:
         Path("i.json").write_text(text, encoding="utf-8")
     assert bench.predict("x.png", "--format", "rows", "--annotations", "i.json") == (1, "", message)
+
+
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        ("1e999", "Infinity"),
+        ("NaN", "NaN"),
+        ("7.9", "7.9"),
+        ("7.0", "7.0"),
+        ("true", "true"),
+        ("null", "null"),
+        ('"7"', '"7"'),
+        ("[" + "1, " * 99 + "1]", "[" + "1, " * 13),  # no more than 40 characters of it
+    ],
+)
+def test_ids_that_are_no_whole_numbers_are_told(number: str, shown: str, bench: Bench) -> None:
+    bench.image("x.png")
+    Path("i.json").write_text('{"images": [{"file_name": "x.png", "id": ' + number + "}]}", encoding="utf-8")
+    found = bench.predict("x.png", "--format", "rows", "--annotations", "i.json")
+    assert found == (1, "", f"error: i.json: the id of `x.png` is {shown}; write a whole number\n")
+
+
+def annotate(**ids: int) -> None:
+    """Annotations `i.json`; in the names of images `__` stands for a slash, and the suffix is left out."""
+    images = [{"file_name": f"{name.replace('__', '/')}.png", "id": number} for name, number in ids.items()]
+    Path("i.json").write_text(json.dumps({"images": images}), encoding="utf-8")
+
+
+def test_annotations_that_give_two_images_one_id_are_told(bench: Bench) -> None:
+    bench.image("a.png")
+    annotate(a=5, b=6, val__c=5)
+    code, out, err = bench.predict("a.png", "--format", "rows", "--annotations", "i.json")
+    assert (code, out) == (1, "")
+    assert err == "error: i.json: `a.png` and `val/c.png` have the same id 5; give each image an id of its own\n"
+
+
+@pytest.mark.parametrize("again", ["val/a.png", "./val/a.png", "val//a.png"])
+def test_annotations_that_list_an_image_twice_are_told(again: str, bench: Bench) -> None:
+    bench.image("b.png")
+    images = [{"file_name": "b.png", "id": 1}, {"file_name": "val/a.png", "id": 2}, {"file_name": again, "id": 3}]
+    Path("i.json").write_text(json.dumps({"images": images}), encoding="utf-8")
+    code, out, err = bench.predict("b.png", "--format", "rows", "--annotations", "i.json")
+    assert (code, out) == (1, "")
+    assert err == "error: i.json lists `val/a.png` twice, with the ids 2 and 3; list each image once\n"
+
+
+def test_images_of_one_name_are_told_apart_by_their_folders(bench: Bench) -> None:
+    for name in ("d/train/a.png", "d/val/a.png", "d/a.png", "d/test/a.png"):
+        bench.image(name)
+    annotate(val__a=1, train__a=2, x__train__a=3, a=4)
+    files = ["d/val/a.png", "d/train/a.png", "d/test/a.png"]
+    code, out, err = bench.predict(*files, "--format", "rows", "--annotations", "i.json")
+    # of `train/a.png` and `x/train/a.png` the first is all of d/train/a.png's end; `a.png` alone fits any other folder
+    assert (code, err) == (0, "")
+    assert json.loads(out) == rows(1) + rows(2) + rows(4)
+    bench.monkeypatch.chdir("d/train")
+    code, out, err = bench.run(
+        "predict",
+        "../../m.yaml",
+        "--weights",
+        "../../w.pth",
+        "a.png",
+        "--format",
+        "rows",
+        "--annotations",
+        "../../i.json",
+    )
+    assert (code, err, json.loads(out)) == (0, "", rows(2))
+
+
+def test_an_image_that_may_be_two_of_the_annotations_does_not_stop_the_others(bench: Bench) -> None:
+    bench.image("a.png"), bench.image("val/a.png")
+    annotate(val__a=1, train__a=2)
+    code, out, err = bench.predict("a.png", "val", "--format", "rows", "--annotations", "i.json")
+    assert (code, json.loads(out)) == (1, rows(1))
+    assert err == (
+        "error: a.png may be `val/a.png` or `train/a.png` of i.json; name it with the folder that tells them apart\n"
+    )
 
 
 def test_an_image_that_the_annotations_do_not_list_is_named(bench: Bench) -> None:
@@ -391,6 +476,168 @@ def test_names_that_would_meet_get_a_number(second: str, bench: Bench) -> None:
         f"{name}-2.png",
         f"{name}-2.mask.png",
     ]
+
+
+def mark(path: str) -> Any:
+    with Image.open(path) as picture:
+        return picture.info.get("Software")
+
+
+def test_pictures_of_an_earlier_run_are_replaced_and_no_other_file(bench: Bench) -> None:
+    bench.image("same/a.jpg"), bench.image("same/b.jpg")
+    Path("same/a.jpg.png").write_bytes(b"mine")
+    bench.image("same/b.jpg.mask.png", colour=(1, 2, 3))
+    given = ["same/a.jpg", "same/b.jpg", "--output", "same"]
+    first = bench.results(*given)
+    names = [[os.path.join("same", f"{name}-2{end}") for end in (".png", ".mask.png")] for name in ("a.jpg", "b.jpg")]
+    assert [entry["pictures"] for entry in first] == names
+    assert Path("same/a.jpg.png").read_bytes() == b"mine"
+    assert Image.open("same/b.jpg.mask.png").getpixel((0, 0)) == (1, 2, 3)
+    assert [mark(path) for pair in names for path in pair] == ["vision-registry"] * 4
+    bench.image("same/a.jpg", colour=(0, 0, 255))
+    assert [entry["pictures"] for entry in bench.results(*given)] == names
+    assert Image.open(names[0][0]).getpixel((0, 0)) == (0, 0, 255)
+    assert len(os.listdir("same")) == 8
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
+
+
+MARK = chunk(b"tEXt", b"Software\0vision-registry")
+
+
+@pytest.mark.parametrize(
+    ("after_header", "before_end", "replaced"),
+    [
+        (MARK, b"", True),
+        (chunk(b"tEXt", b"Software\0GIMP") + chunk(b"iCCP", bytes(9000)) + MARK, b"", True),
+        (chunk(b"tEXt", b"Software\0of-some-camera") + MARK, b"", True),  # as long as the mark
+        (chunk(b"tEXt", b"Software\0vision-registry 2"), b"", False),
+        (chunk(b"tEXt", b"Comment\0" + MARK), b"", False),
+        (chunk(b"tEXt", b"Software\0GIMP"), b"", False),
+        (b"", MARK, False),  # behind the pixels, where the pictures do not have it
+    ],
+)
+def test_only_the_mark_tells_a_picture_of_an_earlier_run(
+    after_header: bytes, before_end: bytes, replaced: bool, bench: Bench
+) -> None:
+    bench.image("a"), bench.image("out/a.png", colour=(1, 2, 3))
+    data = Path("out/a.png").read_bytes()  # signature and header are 8 and 25 bytes, the end 12
+    Path("out/a.png").write_bytes(data[:33] + after_header + data[33:-12] + before_end + data[-12:])
+    (found,) = bench.results("a", "--output", "out")
+    assert found["picture"] == os.path.join("out", "a.png" if replaced else "a-2.png")
+
+
+@pytest.mark.parametrize("there", ["folder", "link to nothing", "empty", "cut off"])
+def test_whatever_else_has_the_name_stays(there: str, bench: Bench) -> None:
+    bench.image("a"), Path("out").mkdir()
+    path = Path("out/a.png")
+    if there == "folder":
+        path.mkdir()
+    elif there == "link to nothing":
+        path.symlink_to("gone")
+    else:
+        path.write_bytes(b"" if there == "empty" else b"\x89PNG\r\n\x1a\n\0\0\0\x0dIH")
+    (found,) = bench.results("a", "--output", "out")
+    assert found["picture"] == os.path.join("out", "a-2.png")
+    assert not os.path.exists("out/gone")
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "図", "🜁"])
+def test_long_names_are_shortened_and_stay_apart(letter: str, bench: Bench) -> None:
+    most = 255 // len(letter.encode()) - 5
+    names = [f"{letter * most}{end}" for end in ("1.jpg", "2.jpg")]
+    bench.image(names[0]), bench.image(names[1]), bench.image("d/" + names[1], colour=(0, 0, 255))
+    given = [*names, os.path.join("d", names[1]), "--output", "out"]
+    found = bench.results(*given)
+    written = [os.path.basename(path) for entry in found for path in entry["pictures"]]
+    assert len(set(written)) == 6
+    ends = [".jpg.png", ".jpg.mask.png"] * 2 + [".jpg-2.png", ".jpg-2.mask.png"]
+    for name, end in zip(written, ends, strict=True):
+        assert name.startswith(letter * 30)
+        assert name.endswith(end)
+        assert len(name.encode()) <= 200
+    assert sorted(os.listdir("out")) == sorted(written)
+    assert bench.results(*given) == found
+
+
+def test_a_name_of_200_bytes_is_kept_and_one_more_is_not(bench: Bench) -> None:
+    fits, longer = "a" * 187 + ".jpg", "a" * 188 + ".jpg"  # 191 and `.mask.png` make 200
+    found = bench.results(bench.image(fits), bench.image(longer), "--output", "out")
+    assert found[0]["picture"] == os.path.join("out", f"{fits}.png")
+    assert os.path.basename(found[1]["picture"]).startswith("a" * 178 + "~")  # 178 + 1 + 8 + 4 + 9 is 200
+
+
+@pytest.mark.parametrize("form", ["json", "rows", "text"])
+def test_a_picture_that_cannot_be_written_loses_no_result(form: str, bench: Bench) -> None:
+    bench.image("1.png"), bench.image("2.png")
+    written = pictures.write_atomically
+
+    def write(path: Path, data: bytes) -> None:
+        if path.name == "1.png.png":
+            raise OSError(28, "No space left on device")
+        written(path, data)
+
+    bench.monkeypatch.setattr(pictures, "write_atomically", write)
+    code, out, err = bench.predict("1.png", "2.png", "--format", form, "--output", "out", "--top", "3")
+    failed = os.path.join("out", "1.png.png")
+    problem = f"{failed!r} cannot be written: No space left on device"
+    assert (code, err) == (1, f"error: {problem}\n")
+    left = [os.path.join("out", name) for name in ("1.png.mask.png", "2.png.png", "2.png.mask.png")]
+    assert sorted(os.listdir("out")) == sorted(map(os.path.basename, left))
+    tints = {"red": 1.0, "blue": 0.4, "green": 0.2}
+    if form == "text":
+        lines = "  red 1.00\n  blue 0.40\n  green 0.20\n"
+        assert out == f"1.png\n{lines}2.png\n{lines}3 pictures in out\n"
+    elif form == "rows":
+        assert json.loads(out) == rows(1) + rows(2)
+    else:
+        assert json.loads(out) == {
+            "model": "tints",
+            "results": [
+                {"file": "1.png", "tints": tints, "pictures": left[:1]},
+                {"file": "2.png", "tints": tints, "picture": left[1], "pictures": left[1:]},
+            ],
+            "failures": [{"file": "1.png", "error": problem}],
+        }
+
+
+def test_a_folder_that_takes_nothing_is_told_before_anything_is_run(bench: Bench) -> None:
+    def refuse(**options: Any) -> str:
+        assert options["dir"] == "new/deep"
+        assert os.path.isdir("new/deep")
+        raise PermissionError(13, "Permission denied")
+
+    bench.monkeypatch.setattr(pictures.tempfile, "mkdtemp", refuse)
+    code, out, err = bench.run("predict", "unknown", "gone.png", "--output", "new/deep")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == (
+        "Error: Invalid value for --output: nothing can be written into 'new/deep': Permission denied; name another folder"
+    )
+    assert not os.path.exists("new")
+
+
+def test_a_folder_whose_name_is_too_long_is_told(bench: Bench) -> None:
+    code, _, err = bench.run("predict", "unknown", "gone.png", "--output", "new/" + "a" * 300)
+    assert (code, "nothing can be written into 'new/aaa" in err) == (2, True)
+    assert not os.path.exists("new")
+
+
+def test_looking_at_the_folder_leaves_nothing(bench: Bench) -> None:
+    Path("old").mkdir()
+    for folder in ("old", "new", "old/deep"):
+        assert bench.predict("gone.png", "--output", folder)[0] == 1
+    assert sorted(os.listdir()) == ["m.yaml", "old", "w.pth"]
+    assert os.listdir("old") == []
+
+
+def test_an_empty_name_of_a_folder_is_wrong_use(bench: Bench) -> None:
+    bench.image("x.png")
+    code, out, err = bench.predict("x.png", "--output", "")
+    assert (code, out) == (2, "")
+    assert err.splitlines()[-1] == ("Error: Invalid value for --output: name a folder; `.` is the working folder")
+    assert sorted(os.listdir()) == ["m.yaml", "w.pth", "x.png"]
 
 
 def test_text_says_how_many_pictures_there_are(bench: Bench) -> None:
@@ -499,6 +746,67 @@ def test_a_predictor_tells_the_picture_that_a_model_fails_on(bench: Bench) -> No
     assert str(caught.value) == TOO_TALL.replace("'tall.png'", f"<{len(data)} bytes>")
 
 
+UNDECODED = os.fsdecode(b"caf\xe9.png")
+
+
+@pytest.mark.skipif(sys.platform in ("darwin", "win32"), reason="file names are Unicode there")
+@pytest.mark.parametrize("form", ["json", "text"])
+def test_a_file_name_that_is_not_utf_8_is_shown_all_the_same(form: str, bench: Bench) -> None:
+    bench.image(UNDECODED)
+    code, out, err = bench.predict(UNDECODED, "--format", form, "--output", "out", "--top", "1")
+    assert (code, err) == (0, "")
+    if form == "text":
+        assert out == "caf\\xe9.png\n  red 1.00\n2 pictures in out\n"
+        return
+    (found,) = json.loads(out)["results"]
+    assert found["file"] == r"caf\xe9.png"
+    assert found["pictures"] == [os.path.join("out", rf"caf\xe9.png{end}") for end in (".png", ".mask.png")]
+    assert sorted(os.listdir("out")) == sorted(f"{UNDECODED}{end}" for end in (".png", ".mask.png"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("café \\ 図", "café \\ 図"),
+        ("\udce9\udc80\udcff", r"\xe9\x80\xff"),
+        ("a\ud800b\udc7fc\udfff", r"a\ud800b\udc7fc\udfff"),
+    ],
+)
+def test_what_no_encoding_takes_is_written_as_an_escape(
+    text: str, shown: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert output.printable(text) == shown
+    output.echo_json({text: [text]})
+    assert json.loads(capsys.readouterr().out.encode("utf-8")) == {shown: [shown]}
+
+
+class PlainTask(TintTask):
+    """Grey pictures for a model that takes three channels."""
+
+    def preprocess(self, image: Image.Image) -> torch.Tensor:
+        return super().preprocess(image)[:1]
+
+
+class Sized(TaskSpec):
+    type: Literal["tint"] = "tint"
+    preprocessing: dict[str, int] = {}
+
+
+@pytest.mark.parametrize(("spec", "settings"), [(TintSpec(), "task"), (Sized(), "task.preprocessing")])
+def test_other_channels_than_the_models_are_told_with_settings_that_the_task_has(
+    spec: TaskSpec, settings: str, bench: Bench
+) -> None:
+    bench.image("x.png")
+    model = registry.default_registry().build("m.yaml", weights="w.pth")
+    model.spec = model.spec.model_copy(update={"task": spec})
+    predictor = Predictor(model, PlainTask(TintSpec(), None))
+    with pytest.raises(registry.RegistryError) as caught:
+        predictor.predict("x.png")
+    assert str(caught.value) == (
+        f"`tints` takes 3 input channels, its task's pre-processing yields 1; change the settings under {settings}"
+    )
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True
@@ -517,4 +825,19 @@ def test_the_bar_is_for_a_terminal_and_leaves_the_output_alone(
     monkeypatch.delenv("NO_COLOR", raising=False)
     watched = bench.predict("1.png", "2.png", "--format", form)
     assert "predicting" in terminal.getvalue()
+    assert watched[:2] == quiet[:2]
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_a_single_image_that_takes_long_shows_a_sign_of_life(
+    form: str, bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.image("x.png")
+    quiet = bench.predict("x.png", "--format", form)
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    watched = bench.predict("x.png", "--format", form)
+    assert "predicting x.png" in terminal.getvalue()
     assert watched[:2] == quiet[:2]
