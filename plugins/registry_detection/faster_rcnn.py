@@ -49,7 +49,17 @@ class BoxHeads(RoIHeads):  # type: ignore[misc]  # torchvision ships no types
         image_shapes: list[tuple[int, int]],
         targets: list[dict[str, torch.Tensor]] | None = None,
     ) -> tuple[list[dict[str, torch.Tensor]], dict[str, torch.Tensor]]:
-        """In training no detections and the losses of a sample of the proposals, else the detections and no losses."""
+        """In training no detections and the losses of a sample of the proposals, else the detections and no losses.
+
+        Raises:
+            TypeError: boxes or labels of other types, where the model's own check does not run.
+        """
+        if targets is not None:
+            for target in targets:
+                if target["boxes"].dtype not in (torch.float, torch.double, torch.half):
+                    raise TypeError(f"boxes are {target['boxes'].dtype}; they must be floats")
+                if target["labels"].dtype != torch.int64:
+                    raise TypeError(f"labels are {target['labels'].dtype}; they must be int64")
         if self.training:
             proposals, _, labels, corrections = self.select_training_samples(proposals, targets)
             class_logits, box_regression = self._read(features, proposals, image_shapes)

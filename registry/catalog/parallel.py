@@ -11,7 +11,7 @@ from registry.catalog.validation import Validation
 from registry.diagnostics import Diagnostic
 
 #: Fewer files are done before other processes have started.
-_WORTH_IT = 200
+_WORTH_IT = 2000
 _CHUNK = 25
 
 #: The run that forked processes share; set before they fork, as nothing of it can be sent to them.

@@ -179,7 +179,7 @@ def test_detectors_have_torchvisions_settings(name: str) -> None:
         if path in ("", "backbone") or path.startswith("backbone.body"):
             continue
         ours = found.get_submodule(path)
-        assert type(ours) is type(theirs), path
+        assert isinstance(ours, type(theirs)), path
         for key, value in vars(theirs).items():
             # `cell_anchors` are computed from what is compared beside them
             if isinstance(value, plain) and key not in internal and key != "cell_anchors":

@@ -160,6 +160,18 @@ def test_everywhere_else_losses_and_gradients_are_bit_for_bit_torchvisions(
     assert any(len(each["boxes"]) for each in ours) == proposing
 
 
+@pytest.mark.parametrize(("key", "name"), [("boxes", "bfloat16"), ("labels", "int32")])
+def test_without_the_check_types_are_looked_at_as_torchvision_does(key: str, name: str) -> None:
+    model = faster_rcnn()
+    model.checks_inputs = False
+    given = [{**GOOD, key: GOOD[key].to(getattr(torch, name))}] * 2
+    for heads in ("ours", "torchvision's"):
+        if heads != "ours":
+            model.roi_heads.forward = RoIHeads.forward.__get__(model.roi_heads)
+        with pytest.raises(TypeError, match=rf"{key} .*{name}"):
+            model.train()([picture()] * 2, given)
+
+
 def test_settings_of_the_heads_of_boxes_arrive() -> None:
     settings = {
         "head.box.score_threshold": 0.125,
