@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
+import gc
 import itertools
 import json
 import math
@@ -85,6 +86,7 @@ def _peak() -> float:
 def within_bounds(what: str) -> Iterator[None]:
     """Ends what takes more processor time than it may, and measures the memory that it takes at its height."""
     global _limited
+    gc.freeze()  # what other tests left behind is not gone through again and again
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # the height begins anew
     before = _memory("VmRSS") or _peak()
@@ -99,6 +101,7 @@ def within_bounds(what: str) -> Iterator[None]:
         pytest.fail(f"{what} takes more than {SECONDS:g} seconds", pytrace=False)
     finally:
         _limited = False
+        gc.unfreeze()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, old)
     took, grown = time.process_time() - started, _peak() - before
