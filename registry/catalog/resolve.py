@@ -22,6 +22,10 @@ _NOT_SETTINGS = (*OWN_KEYS, "references")
 _LONGEST = 4096
 
 
+#: How far back the parents of parents are followed.
+_MOST_GENERATIONS = 250
+
+
 class Resolver:
     """Resolves documents and remembers the result, so that a parent of many is merged once."""
 
@@ -63,6 +67,9 @@ class Resolver:
             circle = " -> ".join(d.name for d in (*above[above.index(document) :], document))
             where = document.node.get("extends") or document.node
             raise _error("REG109", f"the documents extend one another in a circle: {circle}", where.span)
+        if len(above) >= _MOST_GENERATIONS:
+            text = f"more than {_MOST_GENERATIONS} documents extend one another in a row"
+            raise _error("REG006", text, (document.node.get("extends") or document.node).span)
         layers: list[Document] = []
         for reference in _references(document.node.get("extends")):
             parent = self._find(document.kind, reference, document)

@@ -221,9 +221,9 @@ def _message(item: Any) -> tuple[str, str]:
     if kind in _RANGES:
         return "REG104", f"{_RANGES[kind](ctx)}, got {shown(got)}"
     if kind == "too_short":
-        return "REG104", f"must have at least {_count(ctx['min_length'], 'item')}, got {ctx['actual_length']}"
+        return "REG104", f"must have at least {_count(ctx['min_length'], 'item')}, got {len(got)}"
     if kind == "too_long":
-        return "REG104", f"must have at most {_count(ctx['max_length'], 'item')}, got {ctx['actual_length']}"
+        return "REG104", f"must have at most {_count(ctx['max_length'], 'item')}, got {len(got)}"
     if kind in ("literal_error", "union_tag_invalid"):
         return "REG105", f"{shown(_tag_or_input(item))} is none of the choices"
     if kind == "string_pattern_mismatch":

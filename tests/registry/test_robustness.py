@@ -83,7 +83,7 @@ def _peak() -> float:
 
 
 @contextlib.contextmanager
-def within_bounds(what: str) -> Iterator[None]:
+def within_bounds(what: str, seconds: float = SECONDS) -> Iterator[None]:
     """Ends what takes more processor time than it may, and measures the memory that it takes at its height."""
     global _limited
     gc.freeze()  # what other tests left behind is not gone through again and again
@@ -92,20 +92,20 @@ def within_bounds(what: str) -> Iterator[None]:
     before = _memory("VmRSS") or _peak()
     old = signal.signal(signal.SIGPROF, _stop)
     started = time.process_time()
-    signal.setitimer(signal.ITIMER_PROF, SECONDS, 0.5)  # again and again, for code that cannot be interrupted
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.5)  # again and again, for code that cannot be interrupted
     _limited = True
     try:
         yield
     except TooLongError:
         _limited = False
-        pytest.fail(f"{what} takes more than {SECONDS:g} seconds", pytrace=False)
+        pytest.fail(f"{what} takes more than {seconds:g} seconds", pytrace=False)
     finally:
         _limited = False
         gc.unfreeze()
         signal.setitimer(signal.ITIMER_PROF, 0)
         signal.signal(signal.SIGPROF, old)
     took, grown = time.process_time() - started, _peak() - before
-    assert took < SECONDS, f"{what} took {took:.1f} s"
+    assert took < seconds, f"{what} took {took:.1f} s"
     assert grown < MEGABYTES, f"{what} took {grown:.0f} MB"
 
 
@@ -169,11 +169,11 @@ def check_reports(found: Sequence[Diagnostic], names: Sequence[str] = ("<stdin>"
     assert len(ElementTree.fromstring(written).findall("testsuite")) >= len(names)
 
 
-def check_text(data: str | bytes) -> tuple[Diagnostic, ...]:
+def check_text(data: str | bytes, seconds: float = SECONDS) -> tuple[Diagnostic, ...]:
     """Validates a text within bounds, and looks at all that is told of it."""
     data = data.encode() if isinstance(data, str) else data
     registry = made()
-    with within_bounds("the validation"):
+    with within_bounds("the validation", seconds):
         found = registry.library.validate_text(data, "<stdin>")
     assert isinstance(found, tuple)
     lines = len(LINE_BREAK.split(data.decode("utf-8", "replace")))
@@ -292,7 +292,8 @@ def mutate(draw: Callable[[st.SearchStrategy[Any]], Any], document: Any) -> None
     elif change == "rename" and isinstance(parent, dict):
         parent[draw(st.sampled_from(WORDS) | st.text(max_size=8))] = parent.pop(key)
     elif change == "retype":
-        parent[key] = draw(st.sampled_from(VALUES) | st.sampled_from(WORDS) | st.integers() | st.floats() | st.text())
+        values = st.sampled_from(VALUES).map(copy.deepcopy)
+        parent[key] = draw(values | st.sampled_from(WORDS) | st.integers() | st.floats() | st.text())
     elif change == "nest":
         for _ in range(draw(st.sampled_from([1, 2, 45, 50, 60, 200]))):
             parent[key] = draw(st.sampled_from([lambda v: [v], lambda v: {"a": v}]))(parent[key])
@@ -513,16 +514,20 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
     ),
     "500 unknown keys": (lambda: HEAD + numbered("key@: 1\n", 500), {"REG101"}),
     "1,000 documents": (lambda: numbered("kind: model\nname: m@\nextends: mobilenet_v3_small\n", 1000, "---\n"), set()),
-    "3,000 documents that are none": (lambda: numbered("a@: 1\n", 3000, "---\n"), {"REG102"}),
+    "1,000 documents that are none": (lambda: numbered("a@: 1\n", 1000, "---\n"), {"REG102"}),
+    "one document more": (lambda: numbered("a@: 1\n", 1001, "---\n"), {"REG006"}),
     "an extends of 10,000 names": (
         lambda: HEAD.replace("mobilenet_v3_small", "[" + "mobilenet_v3_small, " * 10_000 + "]"),
         set(),
     ),
-    "1,000 weights": (lambda: HEAD + "weights:\n" + numbered("  W@: {source: ./w.pth}\n", 1000), set()),
+    "100 weights, one of them inherited": (
+        lambda: HEAD + "weights:\n" + numbered("  W@: {source: ./w.pth}\n", 99),
+        set(),
+    ),
     "1,000 names that were given up": (lambda: HEAD + "renames: {" + numbered("n@: '0.3'", 1000, ", ") + "}\n", set()),
     "a kind of 500 kB": (lambda: "kind: " + "x" * 500_000 + "\nname: mine\n", {"REG106"}),
     "a name of 500 kB": (lambda: HEAD.replace("mine", "x" * 500_000), set()),
-    "a parent of 500 kB": (lambda: HEAD.replace("mobilenet_v3_small", "x" * 500_000), {"REG108"}),
+    "a parent of 500 kB": (lambda: HEAD.replace("mobilenet_v3_small", "x" * 500_000), {"REG001"}),
     "a type of 500 kB": (lambda: HEAD + "head: {type: " + "mobilenet" * 55_000 + "}\n", {"REG107"}),
     "a list of categories of 500 kB": (lambda: HEAD + "task: {categories: " + "imagenet" * 62_000 + "}\n", {"REG205"}),
     "a key of 500 kB": (lambda: HEAD + "? " + "x" * 500_000 + "\n: 1\n", {"REG101"}),
@@ -544,16 +549,16 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
     "200,000 values": (lambda: HEAD + "x: [" + "1, " * 199_985 + "1]\n", {"REG101"}),
     "one value more": (lambda: HEAD + "x: [" + "1, " * 200_000 + "1]\n", {"REG006"}),
     "bytes that no encoding explains": (lambda: b"x" * 500_000 + b"\xff", {"REG002"}),
-    # what takes too long today
+    # what is many times what is allowed
     "a million values": (lambda: HEAD + "x: [" + "1," * 1_000_000 + "]\n", {"REG006"}),
     "20,000 unknown keys": (lambda: HEAD + numbered("key@: 1\n", 20_000), {"REG101"}),
     "20,000 aliases": (lambda: HEAD + f"aliases: [{numbered('n@', 20_000, ', ')}]\n", set()),
-    "20,000 unknown rules": (lambda: HEAD + f"accepts: [{numbered('R@', 20_000, ', ')}]\n", {"REG105"}),
+    "20,000 unknown rules": (lambda: HEAD + f"accepts: [{numbered('R@', 20_000, ', ')}]\n", {"REG104"}),
     "20,000 links that are none": (lambda: HEAD + "references:\n" + "- {title: a, url: b}\n" * 20_000, {"REG104"}),
     "100,000 class names that are numbers": (lambda: HEAD + f"task: {{categories: [{'1, ' * 100_000}]}}\n", {"REG103"}),
     "20,000 weights with settings": (
         lambda: HEAD + "weights:\n" + numbered("  W@: {source: ./w.pth, backbone: {width_mult: 0.5}}\n", 20_000),
-        {"REG211"},
+        {"REG104"},
     ),
     "20,000 weights with a key that was given up": (
         lambda: HEAD + "weights:\n" + numbered("  W@: {source: ./w.pth, licence: MIT}\n", 20_000),
@@ -561,7 +566,7 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
     ),
     "40,000 documents": (
         lambda: numbered("kind: model\nname: m@\nextends: mobilenet_v3_small\n", 40_000, "---\n"),
-        set(),
+        {"REG006"},
     ),
     "a path of 500,000 folders": (
         lambda: HEAD.replace("mobilenet_v3_small", "./" + "x/" * 500_000 + "m.yaml"),
@@ -579,26 +584,24 @@ WORST: dict[str, tuple[Callable[[], str | bytes], set[str]]] = {
         {"REG101"},
     ),
 }
-SQUARE = "errors are compared with one another, which takes the square of their number"
-LONG_LINE = "the whole line is looked at, character by character, for each mistake that is shown in it"
 TOO_LONG: dict[str, str] = {
-    "a million values": "the number of values is looked at only where a list ends, and not while it is read",
-    "20,000 unknown keys": SQUARE,
-    "20,000 links that are none": SQUARE,
-    "100,000 class names that are numbers": SQUARE,
-    "20,000 aliases": "the place of each alias is looked for among all of them",
-    "20,000 unknown rules": "the nearest names are looked for anew for each",
-    "20,000 weights with settings": "the whole model is checked for each of them, and once more for each finding",
-    "20,000 weights with a key that was given up": "the mapping is copied whole for each key",
-    "40,000 documents": "the bounds hold for a document, not for a file",
-    "a path of 500,000 folders": "a path of any length is followed",
-    "many mistakes in one long line": LONG_LINE,
-    "4 MB in one line": LONG_LINE,
+    "20,000 weights with a key that was given up": "the mapping of all of them is copied for each key",
 }
 
 
-#: What is right at the bound, and takes seconds.
-HEAVY = frozenset({"200,000 values", "one value more", "10 MB in one scalar", "10 MB between quotes"})
+#: What is read to the bound of a file before it is refused: up to two seconds on an idle machine.
+HEAVY = frozenset(
+    {
+        "200,000 values",
+        "one value more",
+        "a million values",
+        "20,000 links that are none",
+        "20,000 weights with settings",
+        "100,000 class names that are numbers",
+        "10 MB in one scalar",
+        "10 MB between quotes",
+    }
+)
 
 
 def each(names: Iterable[str], faults: Mapping[str, str]) -> list[ParameterSet]:
@@ -611,10 +614,16 @@ def each(names: Iterable[str], faults: Mapping[str, str]) -> list[ParameterSet]:
 def test_the_worst_texts_are_told_within_bounds(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text, expected = WORST[name]
-    found = check_text(text())
+    found = check_text(text(), 2 * SECONDS if name in HEAVY else SECONDS)
     assert bool(rules(found) & expected) == bool(expected), rules(found)
     if not expected:
         assert not [diagnostic for diagnostic in found if diagnostic.severity == "error"]
+
+
+@pytest.mark.xfail(strict=True, reason="the message says `got None`")
+def test_a_mapping_of_too_many_keys_is_told_with_their_number() -> None:
+    (found,) = check_text(HEAD + "weights:\n" + numbered("  W@: {source: ./w.pth}\n", 1234))
+    assert found.message == "must have at most 100 items, got 1234"
 
 
 def test_the_bounds_of_this_file_are_kept() -> None:
