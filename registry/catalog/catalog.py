@@ -136,7 +136,7 @@ class Catalog:
 class _Parents:
     """Users' files that others extend, read once while they stay as they are; the least used are forgotten."""
 
-    _MOST = 64
+    _MOST = 256
 
     def __init__(self) -> None:
         self._kept: OrderedDict[object, tuple[list[Document], list[Diagnostic]]] = OrderedDict()

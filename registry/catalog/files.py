@@ -17,7 +17,8 @@ _YAML_IN_FOLDERS = tuple(suffix for suffix in YAML_SUFFIXES if suffix != ".json"
 
 
 def spec_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Iterable[str] = ()) -> Iterator[Path]:
-    """Each file, and every `*.yaml` and `*.yml` below each folder, sorted, hidden folders left out; none twice.
+    """Each file, and every `*.yaml` and `*.yml` below each folder, sorted, hidden folders and links that lead out left out;
+    none twice.
 
     Args:
         exclude: shell patterns of paths below a folder that are left out, matched against the path from that folder and
@@ -42,9 +43,13 @@ def _below(start: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
             return any(fnmatch.fnmatchcase(path, p.rstrip("/")) or fnmatch.fnmatchcase(name, p) for p in patterns)
 
         folders[:] = sorted(name for name in folders if not name.startswith(".") and not left_out(name))
-        yield from (
-            Path(folder, name) for name in sorted(files) if name.endswith(_YAML_IN_FOLDERS) and not left_out(name)
-        )
+        chosen = [name for name in sorted(files) if name.endswith(_YAML_IN_FOLDERS) and not left_out(name)]
+        yield from (path for name in chosen if _stays_inside(path := Path(folder, name), start))
+
+
+def _stays_inside(path: Path, start: Path) -> bool:
+    """False for a link that leads out of the folder: a report would show lines of a file that nobody named."""
+    return not path.is_symlink() or Path(_real(path)).is_relative_to(_real(start))
 
 
 class Named(NamedTuple):

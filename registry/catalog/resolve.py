@@ -61,7 +61,9 @@ class Resolver:
         """What a document extends, each ancestor once and after its own ancestors; raises as `resolve` does."""
         return self._layers(document, ())[:-1]
 
-    def _layers(self, document: Document, above: tuple[Document, ...]) -> list[Document]:
+    def _layers(
+        self, document: Document, above: tuple[Document, ...], known: dict[int, list[Document]] | None = None
+    ) -> list[Document]:
         """The document's ancestors, each once and every one after its own ancestors, then itself."""
         if document in above:
             circle = " -> ".join(d.name for d in (*above[above.index(document) :], document))
@@ -70,11 +72,15 @@ class Resolver:
         if len(above) >= _MOST_GENERATIONS:
             text = f"more than {_MOST_GENERATIONS} documents extend one another in a row"
             raise _error("REG006", text, (document.node.get("extends") or document.node).span)
+        known = {} if known is None else known  # an ancestor of many is followed once
+        if id(document.node) in known:
+            return known[id(document.node)]
         layers: list[Document] = []
         for reference in _references(document.node.get("extends")):
             parent = self._find(document.kind, reference, document)
-            layers += [layer for layer in self._layers(parent, (*above, document)) if layer not in layers]
-        return [*layers, document]
+            layers += [layer for layer in self._layers(parent, (*above, document), known) if layer not in layers]
+        known[id(document.node)] = [*layers, document]
+        return known[id(document.node)]
 
     def lay(self, base: Mapping, over: Mapping, by: Document) -> Mapping:
         """`over`, written in or for the document `by`, laid over a resolved document, its named parts put in place.
