@@ -6,15 +6,14 @@ import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import Field
 
 from registry.diagnostics import Diagnostic
 from registry.host.records import Origin
 from registry.source import Mapping, Node, Scalar, Sequence, Source, SourceProblem, Span, read_bytes, read_file
-from registry.specs import PART_KINDS, Listed, ReferenceSpec, Rename, Spec
-from registry.specs.model import NAME
+from registry.specs import PART_KINDS, AboutSpec, Rename
 from registry.suggest import did_you_mean
 
 KINDS = ("model", *PART_KINDS)
@@ -23,20 +22,10 @@ FORMAT = 1
 YAML_SUFFIXES = (".yaml", ".yml", ".json")
 
 
-class EnvelopeSpec(Spec):
+class EnvelopeSpec(AboutSpec):
     """Keys that every document of a part may have beside the part's own settings."""
 
-    spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
     kind: Annotated[str, Field(description="What the document describes.")]
-    name: Annotated[str, Field(pattern=NAME, description="Unique name among its kind.")]
-    aliases: Annotated[
-        Listed[Annotated[str, Field(pattern=NAME)]], Field(description="Other names it answers to.")
-    ] = ()
-    renames: Annotated[
-        dict[str, str], Field(description="Names it gave up, each with the release that reads it no longer.")
-    ] = {}
-    summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""
-    references: Annotated[Listed[ReferenceSpec], Field(description="Where it comes from.")] = ()
 
 
 #: Keys of a document that are about it alone and never inherited: a heir's published figures are not its parent's.

@@ -14,7 +14,8 @@ from registry.diagnostics import Diagnostic
 from registry.source import Mapping, Node, Scalar, Span
 from registry.source import Sequence as SequenceNode
 from registry.specs import PartTypes, Spec
-from registry.specs.model import DIGEST, NAME
+from registry.specs.about import NAME
+from registry.specs.model import DIGEST
 from registry.suggest import did_you_mean
 
 #: Mistakes of one document that are told; a person reads fewer, and each is held against the others.

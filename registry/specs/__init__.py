@@ -1,10 +1,11 @@
 """Typed specs: what a document of each kind may say. Pure data and arithmetic; nothing here imports torch."""
 
+from registry.specs.about import AboutSpec, ReferenceSpec
 from registry.specs.base import Listed, Rename, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding, Severity
 from registry.specs.memo import per_spec
-from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, ReferenceSpec, WeightsSpec
+from registry.specs.model import BudgetSpec, FiguresSpec, ModelSpec, WeightsSpec
 from registry.specs.norm import (
     AutoNormSpec,
     BatchNormSpec,
@@ -30,6 +31,7 @@ from registry.specs.picture import PictureSpec
 
 __all__ = [
     "PART_KINDS",
+    "AboutSpec",
     "AutoNormSpec",
     "BackboneSpec",
     "BatchNormSpec",

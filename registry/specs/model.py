@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, Val
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from registry.errors import RegistryError, WeightsError
+from registry.specs.about import AboutSpec
 from registry.specs.base import Listed, Rename, Spec
 from registry.specs.findings import Finding
 from registry.specs.memo import per_spec
@@ -28,8 +29,6 @@ from registry.specs.parts import (
 )
 from registry.weights_reference import parse_reference
 
-#: What a document may be called.
-NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
 DIGEST = r"^[0-9a-fA-F]{8,64}$"
 #: What `parse_reference` reads, for tools that know no more than regular expressions.
 SOURCE = (
@@ -50,13 +49,6 @@ def _known_source(text: str) -> str:
         except WeightsError as error:
             raise PydanticCustomError("weights_source", "{text}", {"text": str(error)}) from None
     return text
-
-
-class ReferenceSpec(Spec):
-    """A paper, a source file or a page that the model comes from."""
-
-    title: Annotated[str, Field(min_length=1, description="Title, or what the link shows.")]
-    url: Annotated[str, Field(pattern=r"^https://", description="Where it is, https only.")]
 
 
 class FiguresSpec(Spec):
@@ -167,19 +159,10 @@ def _at_type(kind: str, error_type: str, message: str, value: Any) -> Validation
 _Part = BeforeValidator(_resolve_part)
 
 
-class ModelSpec(Spec):
+class ModelSpec(AboutSpec):
     """A whole model: everything that is needed to build, feed and describe it."""
 
-    spec: Annotated[Literal[1], Field(description="Version of the document format.")] = 1
     kind: Annotated[Literal["model"], Field(description="What the document describes.")] = "model"
-    name: Annotated[str, Field(pattern=NAME, description="Unique name.")]
-    aliases: Annotated[
-        Listed[Annotated[str, Field(pattern=NAME)]], Field(description="Other names it answers to.")
-    ] = ()
-    renames: Annotated[
-        dict[str, str], Field(description="Names it gave up, each with the release that reads it no longer.")
-    ] = {}
-    summary: Annotated[str, Field(max_length=200, description="One line for listings.")] = ""
     task: Annotated[SerializeAsAny[TaskSpec], _Part, Field(description="What goes in and comes out.")]
     backbone: Annotated[
         SerializeAsAny[BackboneSpec], _Part, Field(description="What turns the image into feature maps.")
@@ -201,7 +184,6 @@ class ModelSpec(Spec):
     ] = ()
     figures: Annotated[FiguresSpec, Field(description="Published figures.")] = FiguresSpec()
     budget: Annotated[BudgetSpec, Field(description="Upper limits.")] = BudgetSpec()
-    references: Annotated[Listed[ReferenceSpec], Field(description="Where the model comes from.")] = ()
 
     def parts(self) -> Iterator[tuple[str, PartSpec]]:
         """Each part of the model with the key that holds it."""
