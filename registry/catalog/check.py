@@ -26,9 +26,6 @@ _ENVELOPE = (*OWN_KEYS, "references")
 _OUTER = (("extends",), _ENVELOPE)
 
 
-_MOST_RENAMES = 1000
-
-
 class Checker:
     """Validates resolved documents against the spec classes that plugins registered."""
 
@@ -129,28 +126,31 @@ class Checker:
                 return spec_class.model_validate(data, context=self._context), told, root
             except ValidationError as error:
                 root, given_up = rename_keys(root, error, spec_class, self._host)
-                if given_up and len(told) < _MOST_RENAMES:
+                if given_up:
                     told += given_up
                     data = plain(root)
                 elif not _drop_nulls(data, error):
-                    if holder is None:
-                        return (
-                            None,
-                            [
-                                *told,
-                                *translate(
-                                    error, root, spec_class, self._host, outer=_OUTER[issubclass(spec_class, PartSpec)]
-                                ),
-                            ],
-                            root,
-                        )
-                    entry = holder.entries[prefix[0]]._replace(node=root)
-                    holder = Mapping({**holder.entries, prefix[0]: entry}, holder.span)
-                    return None, [*told, *translate(error, holder, ModelSpec, self._host, prefix=prefix)], root
+                    return None, [*told, *self._translated(error, spec_class, root, holder, prefix)], root
             except Exception as error:  # code of third parties, which must not take validation down
                 text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}"
                 hint = "this is a fault of the plugin that brings it"
                 return None, [*told, Diagnostic("REG199", "error", text, locate(root, ()).span, hint)], root
+
+    def _translated(
+        self,
+        error: ValidationError,
+        spec_class: type[Spec],
+        root: Mapping,
+        holder: Mapping | None,
+        prefix: tuple[str, ...],
+    ) -> Iterator[Diagnostic]:
+        """What pydantic found, in this project's words; arguments as those of `_validate`."""
+        if holder is None:
+            outer = _OUTER[issubclass(spec_class, PartSpec)]
+            return translate(error, root, spec_class, self._host, outer=outer)
+        entry = holder.entries[prefix[0]]._replace(node=root)
+        holder = Mapping({**holder.entries, prefix[0]: entry}, holder.span)
+        return translate(error, holder, ModelSpec, self._host, prefix=prefix)
 
     def _categories_findings(
         self, task: TaskSpec, num_classes: int, place: tuple[str, ...] = ("task", "categories")

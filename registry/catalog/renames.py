@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
+from typing import Any, TypeAlias
 
 from pydantic import ValidationError
 
@@ -17,8 +18,8 @@ from registry.source import Entry, Mapping, Node, Scalar, Span
 from registry.source import Sequence as SequenceNode
 from registry.specs import PART_KINDS, PartTypes, Rename, Spec
 
-#: Keys of one document that are renamed; each copies what holds it.
-_MOST = 1000
+#: New names by the keys and indices that lead to the old ones; each step has what lies below it, and its own new name or none.
+_Names: TypeAlias = dict[str | int, tuple[Any, str]]
 
 
 def rename_keys(
@@ -26,14 +27,19 @@ def rename_keys(
 ) -> tuple[Mapping, list[Diagnostic]]:
     """The mapping with the unknown keys that the error is about renamed, where a spec class says that they were renamed."""
     found: list[Diagnostic] = []
-    changed: Node = root
-    unknown = [e for e in error.errors(include_url=False, include_context=False) if e["type"] == "extra_forbidden"]
-    for item in unknown[:_MOST]:
-        place = locate(root, item["loc"])
-        rename = _rename_of(place.path, root, spec_class, types)
-        if rename is not None and place.key_span is not None:
-            changed = _renamed(changed, place.path, rename.name)
-            found.append(given_up(str(place.path[-1]), rename, place.key_span))
+    names: _Names = {}
+    for item in error.errors(include_url=False, include_context=False):
+        place = locate(root, item["loc"]) if item["type"] == "extra_forbidden" else None
+        rename = _rename_of(place.path, root, spec_class, types) if place is not None else None
+        if place is None or rename is None or place.key_span is None:
+            continue
+        *holders, old = place.path
+        below = names
+        for step in holders:
+            below = below.setdefault(step, ({}, ""))[0]
+        below[old] = {}, rename.name
+        found.append(given_up(str(old), rename, place.key_span))
+    changed = _renamed(root, names) if names else root
     assert isinstance(changed, Mapping)
     return changed, found
 
@@ -49,19 +55,17 @@ def _rename_of(path: tuple[str | int, ...], root: Mapping, spec_class: type[Spec
     return None
 
 
-def _renamed(node: Node, path: Sequence[str | int], name: str) -> Node:
-    step, *below = path
-    if isinstance(node, SequenceNode) and isinstance(step, int):
-        items = list(node.items)
-        items[step] = _renamed(items[step], below, name)
+def _renamed(node: Node, names: _Names) -> Node:
+    """The node with every key renamed that `names` leads to, in one walk."""
+    if isinstance(node, SequenceNode):
+        items = (_renamed(item, names[i][0]) if i in names else item for i, item in enumerate(node.items))
         return SequenceNode(tuple(items), node.span)
-    assert isinstance(node, Mapping)
+    if not isinstance(node, Mapping):
+        return node
     entries: dict[str, Entry] = {}
     for key, entry in node.entries.items():
-        if key == step and below:
-            entries[key] = Entry(entry.key_span, _renamed(entry.node, below, name))
-        else:
-            entries[name if key == step else key] = entry
+        below, new = names.get(key, ({}, ""))
+        entries[new or key] = Entry(entry.key_span, _renamed(entry.node, below)) if below else entry
     return Mapping(entries, node.span)
 
 
