@@ -6,26 +6,23 @@ No tag is honoured, so no document can name a Python object.
 
 from __future__ import annotations
 
-import json
 import os
-import re
 from collections.abc import Callable
 from typing import Any
 
 import yaml
 
-from registry.source.nodes import LINE_BREAK, Entry, Mapping, Node, ParsedSpan, Scalar, Sequence, Source, Span
+from registry.source.escapes import Joined
+from registry.source.nodes import LINE_BREAK, Entry, Mapping, Node, ParsedSpan, Point, Scalar, Sequence, Source, Span
 from registry.source.problems import SourceProblem
 from registry.source.scalars import NO_TEXT, resolve
 
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-_PAIR = re.compile(r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-
 MAX_BYTES = 4_000_000
 MAX_DEPTH = 50
 #: Nodes of one document after its aliases are followed: what an alias bomb multiplies.
-MAX_NODES = 200_000
+MAX_NODES = 100_000
 #: Documents of one file.
 MAX_DOCUMENTS = 1000
 
@@ -71,7 +68,7 @@ def read_bytes(data: bytes, name: str) -> list[Node]:
         where = _after(Source(name, before), before)
         message = f"the file is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}"
         raise SourceProblem("REG002", message, where, "save it as UTF-8") from None
-    source = Source(name, _joined(text.removeprefix("\ufeff")))
+    source = Source(name, text.removeprefix("\ufeff"))
     if len(data) > MAX_BYTES:
         raise SourceProblem("REG006", f"the text has more than {MAX_BYTES:,} bytes", _point(source), "split it")
     return _Composer(source).documents()
@@ -93,11 +90,6 @@ def read_value(text: str, name: str) -> Node:
     if len(documents) > 1:
         raise SourceProblem("REG003", "one value was expected, not several documents", _point(source))
     return documents[0] if documents else Scalar(None, _point(source))
-
-
-def _joined(text: str) -> str:
-    """JSON writes characters past U+FFFF as two escapes, which YAML does not join."""
-    return _PAIR.sub(lambda pair: json.loads(f'"{pair[0]}"'), text) if "\\ud" in text.lower() else text
 
 
 def _after(source: Source, before: str) -> Span:
@@ -143,13 +135,14 @@ class _Composer:
 
     def __init__(self, source: Source) -> None:
         self._source = source
+        self._joined = Joined(source.text)
         #: Node, size and height by anchor.
         self._anchors: dict[str, tuple[Node, int, int]] = {}
 
     def documents(self) -> list[Node]:
         top = _Open(None)
         try:
-            parser = _Loader(self._source.text)
+            parser = _Loader(self._joined.text)
             try:
                 self._compose(parser.get_event, top)
             finally:
@@ -163,7 +156,7 @@ class _Composer:
     def _compose(self, next_event: Callable[[], Any], top: _Open) -> None:
         source, anchors = self._source, self._anchors
         stack, current, make = [top], top, tuple.__new__
-        left, documents = MAX_NODES, 0
+        left, documents, straight = MAX_NODES, 0, not self._joined.moved
         # what runs for every value of every document is written out here: a call each would double the time
         while True:
             event = next_event()
@@ -171,7 +164,7 @@ class _Composer:
             if kind is yaml.ScalarEvent:
                 if event.tag is not None:
                     self._refuse_tag(event)
-                span = ParsedSpan(source, event.start_mark, event.end_mark)
+                span = ParsedSpan(source, event.start_mark, event.end_mark) if straight else self._span(event)
                 value = event.value
                 if event.style or not event.implicit[0]:
                     value = _Quoted("<<") if value == "<<" else value
@@ -277,11 +270,15 @@ class _Composer:
             raise SourceProblem("REG007", f"the tag `{tag}` is not allowed", self._span(event), "write the value alone")
 
     def _span(self, start: Any, end: Any = None) -> Span:
-        return ParsedSpan(self._source, start.start_mark, (end or start).end_mark)
+        marks: tuple[Any, Any] = start.start_mark, (end or start).end_mark
+        if self._joined.moved:
+            marks = self._joined.place(marks[0]), self._joined.place(marks[1])
+        return ParsedSpan(self._source, *marks)
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> SourceProblem:
         mark = error.problem_mark or error.context_mark
-        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        place = self._joined.place(mark) if mark else Point(0, 0)
+        line, column = place.line + 1, place.column + 1
         where = Span(self._source, line, column, line, column + 1)
         if self._source.line(line)[column - 1 : column] == "\t" and "cannot start any token" in (error.problem or ""):
             return SourceProblem("REG003", "not YAML: a tab in the indentation", where, "indent with spaces")
@@ -291,7 +288,7 @@ class _Composer:
     def _unreadable(self, error: yaml.YAMLError) -> SourceProblem:
         """A character that YAML forbids, such as NUL; libyaml tells its offset, not its line."""
         # libyaml counts bytes
-        before = self._source.text.encode()[: getattr(error, "position", 0)].decode("utf-8", "ignore")
+        before = self._joined.text.encode()[: getattr(error, "position", 0)].decode("utf-8", "ignore")
         where = _after(self._source, before)
         character = getattr(error, "character", None)
         named = f"U+{character:04X}" if isinstance(character, int) else "a control character"

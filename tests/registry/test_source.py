@@ -443,8 +443,8 @@ def test_an_alias_bomb_is_refused() -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 12)]
     found = problem("\n".join(lines))
-    # 11 values at a0, and on each later line ten times the line before and one more: 111,111 at a4, 1,111,111 at a5
-    assert told(found) == "m.yaml:6:5: more than 200,000 values, aliases followed [REG006]"
+    # 11 values at a0, and on each later line ten times the line before and one more: 11,111 at a3, 111,111 at a4
+    assert told(found) == "m.yaml:5:5: more than 100,000 values, aliases followed [REG006]"
 
 
 def test_an_alias_bomb_of_merge_keys_is_refused() -> None:
@@ -655,3 +655,16 @@ def test_json_survives_the_way_through_the_reader(data: Any) -> None:
     text = json.dumps(data, ensure_ascii=False)
     if '"<<"' not in text:  # a merge key, and no key of JSON's
         assert value(text) == data
+
+
+def test_columns_count_the_escapes_of_a_pair_as_they_are_written() -> None:
+    """JSON writes one character past U+FFFF as two escapes of six characters each, which the parser reads as one."""
+    text = '{"a": "\\ud83d\\ude00", "b": "\\uD83D\\uDE00x", "c": 1}'
+    (document,) = read_bytes(text.encode(), "m.json")
+    assert plain(document) == {"a": "\U0001f600", "b": "\U0001f600x", "c": 1}
+    for key in "abc":
+        entry = document.entries[key]
+        span = entry.key_span
+        assert text[span.column - 1 : span.end_column - 1] == f'"{key}"'
+    value = document.entries["c"].node.span
+    assert text[value.column - 1 : value.end_column - 1] == "1"
