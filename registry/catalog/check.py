@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from registry.catalog.documents import OWN_KEYS, Document, EnvelopeSpec
 from registry.catalog.merge import merge
@@ -125,12 +126,13 @@ class Checker:
             try:
                 return spec_class.model_validate(data, context=self._context), told, root
             except ValidationError as error:
-                root, given_up = rename_keys(root, error, spec_class, self._host)
+                items = error.errors(include_url=False)
+                root, given_up = rename_keys(root, items, spec_class, self._host)
                 if given_up:
                     told += given_up
                     data = plain(root)
-                elif not _drop_nulls(data, error):
-                    return None, [*told, *self._translated(error, spec_class, root, holder, prefix)], root
+                elif not _drop_nulls(data, items):
+                    return None, [*told, *self._translated(items, spec_class, root, holder, prefix)], root
             except Exception as error:  # code of third parties, which must not take validation down
                 text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}"
                 hint = "this is a fault of the plugin that brings it"
@@ -138,7 +140,7 @@ class Checker:
 
     def _translated(
         self,
-        error: ValidationError,
+        items: Sequence[ErrorDetails],
         spec_class: type[Spec],
         root: Mapping,
         holder: Mapping | None,
@@ -147,10 +149,10 @@ class Checker:
         """What pydantic found, in this project's words; arguments as those of `_validate`."""
         if holder is None:
             outer = _OUTER[issubclass(spec_class, PartSpec)]
-            return translate(error, root, spec_class, self._host, outer=outer)
+            return translate(items, root, spec_class, self._host, outer=outer)
         entry = holder.entries[prefix[0]]._replace(node=root)
         holder = Mapping({**holder.entries, prefix[0]: entry}, holder.span)
-        return translate(error, holder, ModelSpec, self._host, prefix=prefix)
+        return translate(items, holder, ModelSpec, self._host, prefix=prefix)
 
     def _categories_findings(
         self, task: TaskSpec, num_classes: int, place: tuple[str, ...] = ("task", "categories")
@@ -210,13 +212,13 @@ class Checker:
         yield from (placed(f, holder, document) for f in own_findings if not _accepted(f, spec))
 
 
-def _drop_nulls(data: Any, error: ValidationError) -> bool:
-    """Removes from plain data the nulls that the error is about; False where it is about none."""
+def _drop_nulls(data: Any, items: Sequence[ErrorDetails]) -> bool:
+    """Removes from plain data the nulls that errors are about; False where they are about none."""
     dropped = False
     parent: Any
     key: Any
     node: Any
-    for item in error.errors(include_url=False, include_context=False):
+    for item in items:
         parent, key = None, None
         node = data
         for step in item["loc"]:  # names of union members stand in the path too, and are stepped over

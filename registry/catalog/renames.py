@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, TypeAlias
 
-from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from registry.catalog.catalog import Catalog
 from registry.catalog.documents import Document
@@ -23,12 +23,12 @@ _Names: TypeAlias = dict[str | int, tuple[Any, str]]
 
 
 def rename_keys(
-    root: Mapping, error: ValidationError, spec_class: type[Spec], types: PartTypes
+    root: Mapping, items: Sequence[ErrorDetails], spec_class: type[Spec], types: PartTypes
 ) -> tuple[Mapping, list[Diagnostic]]:
-    """The mapping with the unknown keys that the error is about renamed, where a spec class says that they were renamed."""
+    """The mapping with the unknown keys that errors are about renamed, where a spec class says that they were renamed."""
     found: list[Diagnostic] = []
     names: _Names = {}
-    for item in error.errors(include_url=False, include_context=False):
+    for item in items:
         place = locate(root, item["loc"]) if item["type"] == "extra_forbidden" else None
         rename = _rename_of(place.path, root, spec_class, types) if place is not None else None
         if place is None or rename is None or place.key_span is None:

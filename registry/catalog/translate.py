@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic_core import ErrorDetails
 
 from registry.catalog.fields import kinds_wanted, known_keys, known_values
 from registry.diagnostics import Diagnostic
@@ -59,7 +59,7 @@ def locate(root: Node, path: Sequence[str | int]) -> Place:
 
 
 def translate(
-    error: ValidationError,
+    items: Sequence[ErrorDetails],
     root: Node,
     spec_class: type[Spec],
     types: PartTypes,
@@ -75,7 +75,6 @@ def translate(
         outer: keys that the root may have beside the fields of its class.
     """
     found: dict[tuple[str | int, ...], list[Any]] = {}
-    items = error.errors(include_url=False)
     if len(items) > _MOST:
         text = f"there are {len(items) - _MOST:,} more mistakes in this document, which are not told"
         yield Diagnostic("REG006", "error", text, Place((), root, None).span, f"mend the first {_MOST}, and look again")
