@@ -99,7 +99,7 @@ def test_nothing_of_the_old_backbone_is_kept(tmp_path: Path) -> None:
     spec = registry.load_spec(tmp_path / "mine.yaml")
     theirs = registry.load_spec("resnet18")
     assert spec.backbone.type == "resnet"
-    assert spec.backbone.norm.kind == "auto"  # type: ignore[attr-defined]
+    assert spec.backbone.norm.kind == "auto"  # type: ignore[attr-defined]  # of this backbone
     assert spec.backbone.trainable_stages == 3
     assert spec.backbone_weights is not None
     assert spec.backbone_weights.source == theirs.weights["IMAGENET1K_V1"].source

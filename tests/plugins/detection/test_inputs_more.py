@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 torch = pytest.importorskip("torch")
 torchvision = pytest.importorskip("torchvision")
 
-from torchvision import tv_tensors  # noqa: E402
-from torchvision.models.detection.roi_heads import RoIHeads  # noqa: E402
+from torchvision import tv_tensors  # noqa: E402  # after it is known to be there
+from torchvision.models.detection.roi_heads import RoIHeads  # noqa: E402  # likewise
 
 DOCUMENT, SSDLITE = "fasterrcnn_mnv3_small_320_fpn", "ssdlite320_mnv3_large"
 TINY = {

@@ -40,7 +40,7 @@ def test_the_training_of_the_guide_runs(
     assert bool(held["loss"].isfinite())
     assert len(capsys.readouterr().out.splitlines()) == 3
     saved = registry.build("./mine.safetensors")
-    assert saved.spec.task.categories == ("background", "leaf", "stem")  # type: ignore[union-attr]
+    assert saved.spec.task.categories == ("background", "leaf", "stem")  # type: ignore[union-attr]  # a plain attribute
     assert saved.eval()(held["images"])["out"].shape == (4, 3, 48, 64)
 
 

@@ -72,7 +72,7 @@ def test_a_tab_inside_the_span_is_underlined() -> None:
 def test_wide_characters_take_two_cells() -> None:
     assert excerpt("名前: 値x", (1, 5), (1, 6)) == ["1 | 名前: 値x", "  |       ^^"]
     assert excerpt("名前: 値x", (1, 6), (1, 7)) == ["1 | 名前: 値x", "  |         ^"]
-    assert excerpt("Ａ: b", (1, 1), (1, 2)) == ["1 | Ａ: b", "  | ^^"]  # noqa: RUF001
+    assert excerpt("Ａ: b", (1, 1), (1, 2)) == ["1 | Ａ: b", "  | ^^"]  # noqa: RUF001  # a wide letter is the point
     assert excerpt("🎈: b", (1, 4), (1, 5)) == ["1 | 🎈: b", "  |     ^"]
 
 
