@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from registry.errors import RegistryError
-from registry.specs import HeadSpec, TaskSpec
+from registry.specs import HeadSpec, ModelSpec, TaskSpec
 
 if TYPE_CHECKING:
     import torch
@@ -16,6 +16,35 @@ if TYPE_CHECKING:
 
 S = TypeVar("S", bound=TaskSpec)
 R = TypeVar("R")
+
+
+class Metric(ABC, Generic[R]):
+    """How good results are, summed up over batches. `R` is the type of one image's result.
+
+    Attributes:
+        headline: the figure, among those of `compute`, by which models are compared.
+        higher_is_better: whether a larger headline is the better one.
+    """
+
+    headline: ClassVar[str]
+    higher_is_better: ClassVar[bool] = True
+
+    @abstractmethod
+    def update(self, results: Sequence[R], targets: Any) -> None:
+        """Adds a batch.
+
+        Args:
+            results: what `postprocess` returned, for pictures of the size that the targets have.
+            targets: what `losses` takes for the same images.
+        """
+
+    @abstractmethod
+    def compute(self) -> dict[str, float]:
+        """Every figure by name, over all batches so far.
+
+        Raises:
+            RegistryError: no batch was added.
+        """
 
 
 class Task(ABC, Generic[S, R]):
@@ -45,19 +74,50 @@ class Task(ABC, Generic[S, R]):
     def collate(self, inputs: list[torch.Tensor]) -> Any:
         """The model's argument for a batch of pre-processed images."""
 
+    def collate_targets(self, targets: list[Any]) -> Any:
+        """Targets of single images, as data sets of the task yield them, as `losses` takes them; a list unless overridden."""
+        return targets
+
     def losses(self, model: nn.Module, inputs: Any, targets: Any, head: HeadSpec) -> dict[str, torch.Tensor]:
         """What a training step minimises the sum of, by name, after a check of the targets.
 
         Args:
             model: in training mode.
             inputs: as `collate` returns them.
-            targets: what the task's data sets yield for these images.
+            targets: as `collate_targets` returns them.
             head: the model's head, which knows the number of classes and weights of its outputs.
 
         Raises:
             RegistryError: targets that would fail, or silently train on nonsense.
         """
         raise RegistryError(f"the task `{self.spec.type}` does not say how to train")
+
+    def example(
+        self, spec: ModelSpec, count: int, size: tuple[int, int], generator: torch.Generator
+    ) -> tuple[Any, Any]:
+        """Made-up images with targets, as `losses` takes them: for checks and dry runs where there is no data.
+
+        Args:
+            spec: the model they are for, which knows its input channels and its classes.
+            count: number of images.
+            size: height and width of each, in pixels.
+            generator: where the noise comes from; the same state gives the same batch.
+        """
+        raise RegistryError(f"the task `{self.spec.type}` makes up no examples")
+
+    def check_output(self, output: Any, spec: ModelSpec, inputs: Any) -> None:
+        """Holds what a model returned in eval mode to the form that this task reads.
+
+        Args:
+            inputs: what the model was given.
+
+        Raises:
+            RegistryError: another structure or shape, with what was expected.
+        """
+
+    def metric(self, spec: ModelSpec) -> Metric[R]:
+        """A new metric for results of that model."""
+        raise RegistryError(f"the task `{self.spec.type}` does not say how its results are measured")
 
     @abstractmethod
     def postprocess(self, output: Any, sizes: Sequence[tuple[int, int]]) -> list[R]:

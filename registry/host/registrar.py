@@ -63,7 +63,11 @@ class Registrar:
         self._part("task", type, spec, target, renames=renames)
 
     def dataset(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
-        """A dataset. `target` is called as `build(spec)`."""
+        """A dataset.
+
+        `target` is called as `build(spec, split)`, with the split `train` or `validation`, and returns something with a length
+        whose items are pairs of an RGB `PIL.Image` and what the task's `collate_targets` takes a list of.
+        """
         self._part("dataset", type, spec, target, renames=renames)
 
     def recipe(self, type: str, *, spec: str, target: str | None = None, renames: Renames | None = None) -> None:
@@ -71,11 +75,19 @@ class Registrar:
         self._part("recipe", type, spec, target, renames=renames)
 
     def quantization(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
-        """A quantization scheme. `target` is called as `quantize(spec, model)`."""
+        """A quantization scheme.
+
+        `target` is called as `quantize(spec, model, batches)`: a model in eval mode, left as it is, and an iterable of inputs to
+        calibrate with; it returns the quantized model.
+        """
         self._part("quantization", type, spec, target, renames=renames)
 
     def export(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
-        """An export target. `target` is called as `export(spec, model, path)`."""
+        """An export target.
+
+        `target` is called as `export(spec, model, inputs, path)`: a model in eval mode, one batch for it, and where to write the
+        file, which is complete or absent afterwards.
+        """
         self._part("export", type, spec, target, renames=renames)
 
     def catalog(self, package: str, folder: str) -> None:

@@ -103,6 +103,8 @@ class HeadSpec(PartSpec):
     #: True if what is computed depends on what the image shows, such as the number of proposals. The model then has a method
     #: `fixed_forward(images)`, which runs what does not, for a batch (N, C, H, W); without it no multiply-adds are counted.
     depends_on_image: ClassVar[bool] = False
+    #: True if `torch.export` can trace the whole model in eval mode, for any size of batch.
+    exportable: ClassVar[bool] = True
 
     num_classes: Annotated[int, Field(ge=1, le=1_000_000, description="Number of classes the head tells apart.")]
 
