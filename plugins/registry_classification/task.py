@@ -13,8 +13,9 @@ from torch.nn import functional as F
 
 from registry.errors import RegistryError
 from registry.modules.picture import preprocess
-from registry.specs import HeadSpec
+from registry.specs import HeadSpec, ModelSpec
 from registry.task import Task
+from registry_classification.accuracy import Accuracy
 from registry_classification.drawing import draw_classes
 from registry_classification.specs import ClassificationSpec
 
@@ -52,6 +53,10 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
             raise RegistryError("pictures of different sizes cannot share a batch; set task.preprocessing.crop")
         return torch.stack(inputs)
 
+    def collate_targets(self, targets: list[int]) -> torch.Tensor:
+        """Labels as int64 (N)."""
+        return torch.tensor(targets, dtype=torch.int64)
+
     def losses(
         self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
     ) -> dict[str, torch.Tensor]:
@@ -68,6 +73,26 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
             wrong = low if low < 0 else high
             raise RegistryError(f"the label {wrong} is none of 0 to {head.num_classes - 1}")
         return {"classification": F.cross_entropy(model(inputs), targets)}
+
+    def example(
+        self, spec: ModelSpec, count: int, size: tuple[int, int], generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noise (N, C, H, W) of mean 0 and deviation 1, and labels drawn evenly."""
+        images = torch.randn((count, spec.backbone.in_channels, *size), generator=generator)
+        return images, torch.randint(spec.head.num_classes, (count,), generator=generator)
+
+    def check_output(self, output: Any, spec: ModelSpec, inputs: torch.Tensor) -> None:
+        """Logits, float (N, num_classes)."""
+        expected = (len(inputs), spec.head.num_classes)
+        if not isinstance(output, torch.Tensor) or not output.is_floating_point() or tuple(output.shape) != expected:
+            found = (
+                f"{output.dtype} {tuple(output.shape)}" if isinstance(output, torch.Tensor) else type(output).__name__
+            )
+            raise RegistryError(f"a classifier returns float logits {expected}, one row an image, and this one {found}")
+
+    def metric(self, spec: ModelSpec) -> Accuracy:
+        """See `Accuracy`."""
+        return Accuracy(min(self.spec.top_k, spec.head.num_classes))
 
     def postprocess(self, output: torch.Tensor, sizes: Sequence[tuple[int, int]]) -> list[Classification]:
         """Logits (N, num_classes) to the `top_k` likeliest classes of each picture."""

@@ -11,8 +11,7 @@ import torch
 
 from registry import Registry
 from registry.predictor import Predictor
-from registry_demo.average_precision import ap50
-from registry_demo.detector import answers, train_detector
+from registry_demo.detector import ap50, train_detector
 from registry_demo.digits import load_splits
 from registry_demo.figure import draw_scenes
 from registry_demo.output import say, write_picture
@@ -41,7 +40,7 @@ def detect_digits(registry: Registry, out: Path, seed: int, epochs: int) -> dict
 
     say("Built again from the checkpoint, on held-out photographs")
     predictor = Predictor(registry.build(path), task)
-    precision = ap50(held_out, answers(predictor, held_out), spec.head.num_classes - 1)
+    precision = ap50(predictor, spec, held_out)
     click.echo(f"   average precision at an overlap of 0.5 (AP50): {precision:.3f}")
     found = []
     for scene in held_out[:_SHOWN]:

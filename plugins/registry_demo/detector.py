@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from registry.predictor import Predictor
-from registry.specs import HeadSpec
+from registry.specs import HeadSpec, ModelSpec
 from registry.task import Task
 from registry_demo.scenes import Scene
 
@@ -48,14 +48,18 @@ def train_detector(
         yield total / steps
 
 
-def answers(predictor: Predictor, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
-    """Every box of at least a score of 0.05 in COCO's result format; `image_id` is a scene's index plus one."""
+def ap50(predictor: Predictor, spec: ModelSpec, scenes: Sequence[Scene]) -> float:
+    """COCO's average precision at an overlap (IoU) of 0.5 over every box of at least a score of 0.05, 0 to 1.
+
+    Raises:
+        MissingExtraError: pycocotools is not installed.
+    """
     task = predictor.task
     sure = type(task)(task.spec.model_copy(update={"score_threshold": _LEAST}), task.categories)
-    found: list[dict[str, Any]] = []
+    metric = sure.metric(spec)
     with torch.inference_mode():
-        for image_id, scene in enumerate(scenes, start=1):
+        for scene in scenes:
             size = (scene.picture.height, scene.picture.width)
             output = predictor.model(task.collate([task.preprocess(scene.picture)]))
-            found += sure.as_format("coco", sure.postprocess(output, [size])[0], image_id)
-    return found
+            metric.update(sure.postprocess(output, [size]), [scene.target()])
+    return metric.compute()["ap50"]

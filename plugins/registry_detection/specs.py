@@ -76,6 +76,7 @@ class _PyramidHeadSpec(HeadSpec):
 
     task: ClassVar[str] = "detection"
     depends_on_image: ClassVar[bool] = True
+    exportable: ClassVar[bool] = False
 
     image: Annotated[ImageSpec, Field(description="Resizing and normalisation, inside the model.")] = ImageSpec()
     pyramid: Annotated[PyramidSpec, Field(description="The feature pyramid.")]
@@ -173,6 +174,7 @@ class SSDLiteSpec(HeadSpec):
     type: Annotated[Literal["ssdlite"], Field(description="Registered type of the part.")] = "ssdlite"
     task: ClassVar[str] = "detection"
     depends_on_image: ClassVar[bool] = True
+    exportable: ClassVar[bool] = False
 
     image: Annotated[FixedImageSpec, Field(description="Resizing and normalisation, inside the model.")] = (
         FixedImageSpec(mean=(0.5,), std=(0.5,))

@@ -11,9 +11,11 @@ from PIL import Image
 from torch import nn
 from torchvision.transforms import functional as F
 
-from registry.specs import HeadSpec
+from registry.errors import RegistryError
+from registry.specs import HeadSpec, ModelSpec
 from registry.task import Task
 from registry_detection.drawing import draw_boxes
+from registry_detection.precision import AveragePrecision
 from registry_detection.specs import DetectionSpec
 
 
@@ -61,6 +63,44 @@ class DetectionTask(Task[DetectionSpec, Detections]):
         """The model's own losses of targets with `boxes` (N, 4) in pixels and `labels` (N); it checks them itself."""
         losses: dict[str, torch.Tensor] = model(inputs, targets)
         return losses
+
+    def example(
+        self, spec: ModelSpec, count: int, size: tuple[int, int], generator: torch.Generator
+    ) -> tuple[list[torch.Tensor], list[dict[str, torch.Tensor]]]:
+        """Noise (C, H, W) in 0 to 1, and a box a quarter and another half as wide and high as the image in each."""
+        height, width = size
+        images = list(torch.rand((count, spec.backbone.in_channels, *size), generator=generator))
+        boxes = torch.tensor([[0.1, 0.1, 0.35, 0.35], [0.4, 0.4, 0.9, 0.9]]) * torch.tensor([width, height] * 2)
+        labels = torch.randint(1, max(spec.head.num_classes, 2), (count, 2), generator=generator)
+        return images, [{"boxes": boxes.clone(), "labels": row} for row in labels]
+
+    def check_output(self, output: Any, spec: ModelSpec, inputs: list[torch.Tensor]) -> None:
+        """For each image a mapping: `boxes`, float (D, 4), `labels`, int64 (D), and `scores`, float (D), 0 to 1."""
+        if not isinstance(output, (list, tuple)) or len(output) != len(inputs):
+            found = f"{len(output)} results" if isinstance(output, (list, tuple)) else f"a {type(output).__name__}"
+            raise RegistryError(
+                f"a detector returns a list with one mapping for each of {len(inputs)} images, not {found}"
+            )
+        for index, found in enumerate(output):
+            missing = [key for key in ("boxes", "labels", "scores") if not isinstance(found.get(key), torch.Tensor)]
+            if missing:
+                raise RegistryError(f"the result of image {index} has no tensor `{missing[0]}`")
+            count = len(found["boxes"])
+            forms = {key: (found[key].dtype, tuple(found[key].shape)) for key in ("boxes", "labels", "scores")}
+            right = (
+                forms["boxes"][0].is_floating_point
+                and forms["scores"][0].is_floating_point
+                and forms["labels"][0] == torch.int64
+                and [shape for _, shape in forms.values()] == [(count, 4), (count,), (count,)]
+            )
+            if not right:
+                told = ", ".join(f"{key} {dtype} {shape}" for key, (dtype, shape) in forms.items())
+                wanted = "boxes float (D, 4), labels torch.int64 (D,), scores float (D,)"
+                raise RegistryError(f"the result of image {index} must hold {wanted}, and holds {told}")
+
+    def metric(self, spec: ModelSpec) -> AveragePrecision:
+        """See `AveragePrecision`; raises MissingExtraError without pycocotools."""
+        return AveragePrecision(spec.head.num_classes)
 
     def postprocess(self, output: list[dict[str, torch.Tensor]], sizes: Sequence[tuple[int, int]]) -> list[Detections]:
         """Boxes of at least `score_threshold`, at most `top` of them."""

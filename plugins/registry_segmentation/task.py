@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -13,10 +13,11 @@ from torch.nn import functional as F
 
 from registry.errors import MissingExtraError, RegistryError
 from registry.modules.picture import preprocess
-from registry.specs import HeadSpec
+from registry.specs import HeadSpec, ModelSpec
 from registry.task import Task
 from registry_segmentation.checks import check_masks
 from registry_segmentation.drawing import draw_mask, id_picture
+from registry_segmentation.overlap import Overlap
 from registry_segmentation.specs import SegmentationSpec
 
 
@@ -70,6 +71,12 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
             raise RegistryError("pictures of different sizes cannot share a batch; crop or pad them to one size")
         return torch.stack(inputs)
 
+    def collate_targets(self, targets: list[torch.Tensor]) -> torch.Tensor:
+        """Stacks masks, int64 (H, W), to (N, H, W); raises RegistryError where the sizes differ."""
+        if len({tuple(mask.shape) for mask in targets}) > 1:
+            raise RegistryError("masks of different sizes cannot share a batch; crop or pad them with their pictures")
+        return torch.stack(targets).long()
+
     def losses(
         self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
     ) -> dict[str, torch.Tensor]:
@@ -86,6 +93,32 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
             name: weights.get(name, 1.0) * F.cross_entropy(logits, targets, ignore_index=self.spec.ignore_index)
             for name, logits in outputs.items()
         }
+
+    def example(
+        self, spec: ModelSpec, count: int, size: tuple[int, int], generator: torch.Generator
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Noise (N, C, H, W) of mean 0 and deviation 1, and masks of vertical stripes, a class each."""
+        images = torch.randn((count, spec.backbone.in_channels, *size), generator=generator)
+        first = torch.randint(spec.head.num_classes, (count, 1, 1), generator=generator)
+        stripes = torch.arange(size[1]).div(max(size[1] // 4, 1), rounding_mode="floor")
+        masks = (first + stripes).remainder(spec.head.num_classes).expand(count, *size)
+        return images, masks.contiguous()
+
+    def check_output(self, output: Any, spec: ModelSpec, inputs: torch.Tensor) -> None:
+        """A mapping with `out`, and perhaps others: logits, float (N, num_classes, H, W), as large as the images."""
+        expected = (len(inputs), spec.head.num_classes, *inputs.shape[-2:])
+        if not isinstance(output, Mapping) or "out" not in output:
+            raise RegistryError(
+                f"a segmentation model returns a mapping with `out`, and this one {type(output).__name__}"
+            )
+        for name, logits in output.items():
+            if not logits.is_floating_point() or tuple(logits.shape) != expected:
+                found = f"{logits.dtype} {tuple(logits.shape)}"
+                raise RegistryError(f"the output `{name}` must be float logits {expected}, and is {found}")
+
+    def metric(self, spec: ModelSpec) -> Overlap:
+        """See `Overlap`."""
+        return Overlap(spec.head.num_classes, self.spec.ignore_index, self.label)
 
     def postprocess(self, output: dict[str, torch.Tensor], sizes: Sequence[tuple[int, int]]) -> list[Segmentation]:
         """Logits of `out`, (N, num_classes, h, w), to masks as large as the pictures."""

@@ -77,16 +77,16 @@ class Registrar:
     def quantization(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
         """A quantization scheme.
 
-        `target` is called as `quantize(spec, model, batches)`: a model in eval mode, left as it is, and an iterable of inputs to
-        calibrate with; it returns the quantized model.
+        `target` is called as `quantize(spec, model, batches)`: a model in eval mode, left as it is, and an iterable of inputs
+        to calibrate with; it returns the quantized model.
         """
         self._part("quantization", type, spec, target, renames=renames)
 
     def export(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
         """An export target.
 
-        `target` is called as `export(spec, model, inputs, path)`: a model in eval mode, one batch for it, and where to write the
-        file, which is complete or absent afterwards.
+        `target` is called as `export(spec, model, inputs, path)`: a model in eval mode, one batch for it, and where to write
+        the file, which is complete or absent afterwards.
         """
         self._part("export", type, spec, target, renames=renames)
 

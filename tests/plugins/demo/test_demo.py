@@ -8,13 +8,11 @@ from pathlib import Path
 
 import pytest
 import registry_demo.digits
-import torch
 from click.testing import CliRunner
 from PIL import Image
-from registry_demo.average_precision import ap50
 from registry_demo.command import demo
 from registry_demo.figure import draw_digits
-from registry_demo.scenes import Scene, make_scenes
+from registry_demo.scenes import make_scenes
 
 import registry
 
@@ -60,17 +58,6 @@ def test_the_splits_share_no_digit_and_scenes_are_written_with_their_own_split()
         assert (scene.boxes[:, 2:] > scene.boxes[:, :2]).all()
         assert scene.boxes.min() >= 0
         assert scene.boxes.max() <= 128
-
-
-def test_average_precision_is_one_for_the_truth_and_a_half_where_half_is_missing() -> None:
-    scene = Scene(
-        Image.new("RGB", (128, 128)), torch.tensor([[0.0, 0, 40, 40], [60, 60, 90, 100]]), torch.tensor([1, 1])
-    )
-    first = {"image_id": 1, "category_id": 1, "bbox": [0, 0, 40, 40], "score": 0.9}
-    second = {"image_id": 1, "category_id": 1, "bbox": [60, 60, 30, 40], "score": 0.8}
-    assert ap50([scene], [first, second], 1) == pytest.approx(1.0)
-    assert ap50([scene], [first], 1) == pytest.approx(51 / 101)  # precision 1 up to recall 0.5, at 101 recalls
-    assert ap50([scene], [], 1) == 0.0
 
 
 @pytest.mark.slow

@@ -1,0 +1,58 @@
+"""How well masks agree with the truth: a confusion matrix of pixels, and what follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from registry.errors import RegistryError
+from registry.task import Metric
+
+if TYPE_CHECKING:
+    from registry_segmentation.task import Segmentation
+
+
+class Overlap(Metric["Segmentation"]):
+    """`miou`, `pixel_accuracy`, and `iou/LABEL` of each class that occurs in the truth or in a mask, all 0 to 1.
+
+    The overlap (IoU) of a class is the number of pixels that are and were called it, divided by those that are or were; `miou`
+    is the mean over the classes that occur. Source: torchvision/references/segmentation/utils.py, `ConfusionMatrix`, which
+    gives no mean where a class does not occur.
+
+    Args:
+        num_classes: of the model.
+        ignore_index: id of pixels that do not count.
+        label: the name of a class.
+    """
+
+    headline = "miou"
+
+    def __init__(self, num_classes: int, ignore_index: int, label: Callable[[int], str]) -> None:
+        self._matrix = torch.zeros((num_classes, num_classes), dtype=torch.int64)  # rows: truth, columns: found
+        self._ignore = ignore_index
+        self._label = label
+
+    def update(self, results: Sequence[Segmentation], targets: torch.Tensor) -> None:
+        """Adds images with their masks, int64 (N, H, W), each as large as the result's."""
+        count = len(self._matrix)
+        for result, truth in zip(results, targets.cpu(), strict=True):
+            if result.mask.shape != truth.shape:
+                sizes = f"{tuple(result.mask.shape)} and {tuple(truth.shape)}"
+                raise RegistryError(f"a mask and its truth differ in size, {sizes}; ask for masks of the truth's size")
+            counted = truth != self._ignore
+            pairs = truth[counted] * count + result.mask[counted].long()
+            self._matrix += torch.bincount(pairs, minlength=count * count).reshape(count, count)
+
+    def compute(self) -> dict[str, float]:
+        """The figures by name."""
+        pixels = int(self._matrix.sum())
+        if not pixels:
+            raise RegistryError("the overlap of no pixel; give at least one image whose mask is not all ignored")
+        right = self._matrix.diagonal().double()
+        union = self._matrix.sum(0) + self._matrix.sum(1) - self._matrix.diagonal()
+        occurring = union.nonzero().flatten().tolist()
+        overlaps = (right[occurring] / union[occurring]).tolist()
+        each = {f"iou/{self._label(index)}": value for index, value in zip(occurring, overlaps, strict=True)}
+        return {"miou": sum(overlaps) / len(overlaps), "pixel_accuracy": float(right.sum()) / pixels, **each}
