@@ -10,12 +10,21 @@ Importing this package never imports torch; building does.
 
 from __future__ import annotations
 
-import functools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from registry.catalog import Explanation, Reference
+from registry.current import (
+    backbone,
+    dataset,
+    default_registry,
+    export,
+    head,
+    local_parts,
+    quantization,
+    recipe,
+)
 from registry.diagnostics import Diagnostic, SpecError
 from registry.errors import (
     ConflictError,
@@ -51,12 +60,6 @@ def __getattr__(name: str) -> str:
         return version("vision-registry")
     except PackageNotFoundError:  # run from a source tree that is not installed
         return "0+unknown"
-
-
-@functools.cache
-def default_registry() -> Registry:
-    """The registry of every installed plugin, made on first use and shared by the functions of this module."""
-    return Registry()
 
 
 def build(
@@ -135,13 +138,20 @@ __all__ = [
     "UnknownNameError",
     "WeightsError",
     "__version__",
+    "backbone",
     "build",
+    "dataset",
     "default_registry",
     "explain",
+    "export",
+    "head",
     "hookimpl",
     "hookspec",
     "list_models",
     "load_spec",
+    "local_parts",
+    "quantization",
+    "recipe",
     "save",
     "validate",
 ]

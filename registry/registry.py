@@ -60,13 +60,15 @@ class Registry:
     Args:
         plugins: modules or objects with hooks, for an isolated registry that knows nothing else. By default every installed
             plugin, as the environment variables allow.
+        installed: whether installed plugins are known too; by default only where none are given.
 
     Raises:
         PluginError: `REGISTRY_STRICT_PLUGINS=1` and a plugin failed.
     """
 
-    def __init__(self, plugins: Iterable[Any] | None = None) -> None:
-        self.host = PluginHost(discover() if plugins is None else local(plugins))
+    def __init__(self, plugins: Iterable[Any] | None = None, *, installed: bool | None = None) -> None:
+        everyone = plugins is None if installed is None else installed
+        self.host = PluginHost([*(discover() if everyone else ()), *local(plugins or ())])
         self.library = Library(self.host)
 
     @property

@@ -9,11 +9,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from registry.host.compatibility import OWN_DISTRIBUTION, required_release
 from registry.host.records import Origin
 
 GROUP = "registry"
-#: The distribution that ships this package; its plugins are the built-in ones.
-OWN_DISTRIBUTION = "vision-registry"
 
 
 @dataclass(frozen=True)
@@ -23,11 +22,13 @@ class Candidate:
     Attributes:
         load: imports and returns the object whose hooks are called.
         enabled: False when an environment variable blocks it.
+        requires: releases of this package that its distribution asks for, as a version specifier; None for any.
     """
 
     origin: Origin
     load: Callable[[], Any]
     enabled: bool = True
+    requires: str | None = None
 
 
 def discover() -> list[Candidate]:
@@ -41,25 +42,30 @@ def discover() -> list[Candidate]:
     candidates = []
     for point in importlib.metadata.entry_points(group=GROUP):
         distribution = point.dist
-        name, version = _identity(distribution)
+        head = _metadata_head(distribution)
+        name, version = _identity(head)
         origin = Origin(point.name, name, version)
         names = {point.name, name, f"{name}/{point.name}"}
         built_in = name == OWN_DISTRIBUTION
         enabled = not names & blocked and (built_in or allowed is None or bool(names & allowed))
-        candidates.append(Candidate(origin, point.load, enabled))
+        requires = None if built_in else required_release(head)
+        candidates.append(Candidate(origin, point.load, enabled, requires))
     return sorted(candidates, key=_order)
 
 
-def _identity(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
-    """Name and version of a distribution; what an interrupted removal left behind may have neither.
+def _metadata_head(distribution: importlib.metadata.Distribution | None) -> str:
+    """The first lines of a distribution's metadata, before its description.
 
-    Read from the first lines of its metadata: parsing all of it as an e-mail, as `Distribution.metadata` does, takes longer
-    than all other work of a start.
+    Parsing all of it as an e-mail, as `Distribution.metadata` does, takes longer than all other work of a start.
     """
-    text = (
-        (distribution.read_text("METADATA") or distribution.read_text("PKG-INFO")) if distribution is not None else ""
-    )
-    head = (text or "").partition("\n\n")[0]
+    if distribution is None:
+        return ""
+    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
+    return text.partition("\n\n")[0]
+
+
+def _identity(head: str) -> tuple[str, str]:
+    """Name and version of a distribution; what an interrupted removal left behind may have neither."""
     found = {key: match[1].strip() for key in ("Name", "Version") if (match := re.search(rf"^{key}:(.*)$", head, re.M))}
     return normal_name(found["Name"]) if found.get("Name") else "unknown", found.get("Version") or "unknown"
 

@@ -10,13 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar, get_args
-
-import pluggy
+from typing import Any, TypeVar
 
 from registry.errors import ConflictError, PluginError, RegistryWarning, UnknownNameError
-from registry.host import hookspecs
 from registry.host.discovery import Candidate, normal_name
+from registry.host.heavy import HeavyImports
+from registry.host.loading import Loader
 from registry.host.records import (
     CatalogRecord,
     CategoriesRecord,
@@ -26,26 +25,11 @@ from registry.host.records import (
     PartRecord,
     PluginRecord,
 )
-from registry.host.registrar import Registrar
+from registry.host.spec_classes import checked
 from registry.rules import RULES
-from registry.specs import (
-    BackboneSpec,
-    DatasetSpec,
-    ExportSpec,
-    HeadSpec,
-    ModelSpec,
-    PartSpec,
-    QuantizationSpec,
-    RecipeSpec,
-    Rename,
-    TaskSpec,
-)
+from registry.specs import ModelSpec, PartSpec, Rename
 from registry.suggest import did_you_mean
 
-_BASES: dict[str, type[PartSpec]] = {
-    base.kind: base
-    for base in (BackboneSpec, HeadSpec, TaskSpec, DatasetSpec, RecipeSpec, QuantizationSpec, ExportSpec)
-}
 R = TypeVar("R", PartRecord, CategoriesRecord, CommandRecord)
 
 
@@ -60,56 +44,15 @@ class PluginHost:
     """
 
     def __init__(self, candidates: Iterable[Candidate]) -> None:
-        self._manager = pluggy.PluginManager("registry")
-        self._manager.add_hookspecs(hookspecs)
+        loader = Loader()
         self._spec_classes: dict[PartRecord, type[PartSpec]] = {}
-        self.plugins: tuple[PluginRecord, ...] = tuple(self._load(candidate) for candidate in candidates)
-        failed = [record for record in self.plugins if record.state == "failed"]
-        if failed and os.environ.get("REGISTRY_STRICT_PLUGINS") == "1":
-            raise PluginError("\n".join(f"plugin {record.origin} failed: {record.error}" for record in failed))
-        for record in failed:
-            warnings.warn(f"plugin {record.origin} is left out: {record.error}", RegistryWarning, stacklevel=2)
-
-    def _load(self, candidate: Candidate) -> PluginRecord:
-        origin = candidate.origin
-        if not candidate.enabled:
-            return PluginRecord(origin, "disabled", None, 0.0, Contribution())
-        started = time.perf_counter()
-        try:
-            contribution = self._call_hooks(origin, candidate.load())
-        except (Exception, SystemExit) as error:  # whatever a plugin does, the others must work
-            text = _one_line(error)
-            return PluginRecord(origin, "failed", text, time.perf_counter() - started, Contribution())
-        return PluginRecord(origin, "loaded", None, time.perf_counter() - started, contribution)
-
-    def _call_hooks(self, origin: Origin, plugin: Any) -> Contribution:
-        others = self._manager.get_plugins()
-        if plugin in others:
-            return Contribution()  # a second entry point for the same module
-        name = f"{origin.distribution}/{origin.plugin}"
-        registrar = Registrar(origin)
-        try:
-            self._manager.register(plugin, name)
-            self._refuse_unknown_hooks(plugin)
-            self._registry_parts(others, registrar)
-        except BaseException:
-            if self._manager.has_plugin(name):
-                self._manager.unregister(name=name)
-            raise
-        return registrar.contribution
-
-    def _registry_parts(self, others: set[Any], registrar: Registrar) -> None:
-        """The hook `registry_parts`, called on the newest plugin alone so that each registration has one author."""
-        self._manager.subset_hook_caller("registry_parts", others)(register=registrar)
-
-    def _refuse_unknown_hooks(self, plugin: Any) -> None:
-        known = [name for name in vars(hookspecs) if name.startswith("registry_")]
-        for name in dir(plugin):
-            if self._manager.parse_hookimpl_opts(plugin, name) is not None and name not in known:
-                raise PluginError(f"there is no hook `{name}`; {did_you_mean(name, known)}")
-        if not any(self._manager.parse_hookimpl_opts(plugin, name) is not None for name in dir(plugin)):
-            hooks = ", ".join(f"`{name}`" for name in known)
-            raise PluginError(f"it implements no hook; mark a function called {hooks} with @registry.hookimpl")
+        self.plugins: tuple[PluginRecord, ...] = tuple(loader.load(candidate) for candidate in candidates)
+        failed = [(record.origin, "failed", record.error) for record in self.plugins if record.state == "failed"]
+        failed += [(record.origin, "slows every start", record.warning) for record in self.plugins if record.warning]
+        if failed and _strict():
+            raise PluginError("\n".join(f"plugin {origin} {what}: {text}" for origin, what, text in failed))
+        for origin, what, text in failed:
+            _warn(f"plugin {origin} {'is left out' if what == 'failed' else what}: {text}")
 
     def _contributions(self) -> Iterator[Contribution]:
         return (record.contribution for record in self.plugins)
@@ -187,9 +130,19 @@ class PluginHost:
             UnknownNameError, ConflictError: as `part`.
             PluginError: it cannot be imported, or is not a spec class of that kind.
         """
-        record = self.part(kind, type_name)
+        return self.spec_class_of(self.part(kind, type_name))
+
+    def spec_class_of(self, record: PartRecord) -> type[PartSpec]:
+        """The spec class of one registration, imported on first use; raises PluginError as `spec_class` does."""
         if record not in self._spec_classes:
-            self._spec_classes[record] = _checked(record, import_attribute(record.spec, record.origin))
+            heavy, started = HeavyImports(), time.perf_counter()
+            found = checked(record, import_attribute(record.spec, record.origin))
+            told = heavy.told(f"the spec of the {record.kind} `{record.type}`", time.perf_counter() - started)
+            if told is not None and _strict():
+                raise PluginError(f"plugin {record.origin}: {told}")
+            self._spec_classes[record] = found
+            if told is not None:
+                _warn(f"plugin {record.origin}: {told}")
         return self._spec_classes[record]
 
     def record_of(self, part: PartSpec) -> PartRecord:
@@ -226,22 +179,23 @@ class PluginHost:
         return None if record.init is None else import_attribute(record.init, record.origin)
 
 
-def _one_line(error: BaseException) -> str:
-    """What a plugin raised, whatever it is, on one line."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = "it cannot say why"
-    return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"
+def _strict() -> bool:
+    return os.environ.get("REGISTRY_STRICT_PLUGINS") == "1"
 
 
-def import_attribute(path: str, origin: Origin) -> Any:
-    """The object at `module:attribute`.
+def _warn(text: str) -> None:
+    warnings.warn(text, RegistryWarning, stacklevel=3)
+
+
+def import_attribute(path: Any, origin: Origin) -> Any:
+    """The object at `module:attribute`; an object that was registered itself comes back as it is.
 
     Raises:
         PluginError: naming the plugin, when the module does not import or lacks the attribute.
         MissingExtraError: unchanged, when the module says that a package is missing.
     """
+    if not isinstance(path, str):
+        return path
     module_name, _, attribute = path.partition(":")
     try:
         value: Any = importlib.import_module(module_name)
@@ -250,19 +204,6 @@ def import_attribute(path: str, origin: Origin) -> Any:
     except (Exception, SystemExit) as error:
         raise PluginError(f"{origin} gives `{path}`, which cannot be used: {type(error).__name__}: {error}") from error
     return value
-
-
-def _checked(record: PartRecord, found: Any) -> type[PartSpec]:
-    """The class behind a part's spec, after proof that it keeps the promises of one."""
-    base = _BASES[record.kind]
-    label = f"{record.origin} registers `{record.spec}` as the {record.kind} `{record.type}`"
-    if not (isinstance(found, type) and issubclass(found, base)):
-        raise PluginError(f"{label}, which is not a subclass of {base.__name__}")
-    if found.model_config.get("extra") != "forbid":
-        raise PluginError(f"{label}, which does not forbid unknown keys; remove `extra` from its model_config")
-    if record.type not in get_args(found.model_fields["type"].annotation):
-        raise PluginError(f'{label}, which does not say so; write: type: Literal["{record.type}"] = "{record.type}"')
-    return found
 
 
 def _choose(records: list[R], name_of: Callable[[R], str], what: str, name: str) -> R:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from registry.specs import Rename
 
@@ -28,19 +28,25 @@ class Origin:
 
 @dataclass(frozen=True)
 class PartRecord:
-    """A registered part. `spec`, `target` and `init` are `module:attribute`, imported on demand.
+    """A registered part.
 
     Attributes:
+        spec, target, init: `module:attribute`, imported on demand, or the objects themselves.
         renames: types that it gave up, each with the release that reads it no longer.
     """
 
     kind: str
     type: str
-    spec: str
-    target: str | None
-    init: str | None
+    spec: Any
+    target: Any
+    init: Any
     origin: Origin = field(compare=False)
     renames: tuple[tuple[str, str], ...] = field(compare=False, default=())
+
+    @property
+    def spec_name(self) -> str:
+        """Where the spec comes from, for messages."""
+        return self.spec if isinstance(self.spec, str) else str(getattr(self.spec, "__qualname__", self.spec))
 
     def former(self, type_name: str) -> Rename | None:
         """The rename of a type that it gave up; None for any other."""
@@ -101,6 +107,7 @@ class PluginRecord:
         state: `loaded`, `disabled` by an environment variable, or `failed`.
         error: why it failed, in one line; None otherwise.
         seconds: time that importing it and calling its hook took.
+        warning: what is wrong with one that works all the same; None if nothing is.
     """
 
     origin: Origin
@@ -108,3 +115,4 @@ class PluginRecord:
     error: str | None
     seconds: float
     contribution: Contribution
+    warning: str | None = None

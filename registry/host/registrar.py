@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib.util
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, Union
 
 from registry.errors import PluginError
 from registry.host.records import (
@@ -17,7 +18,12 @@ from registry.host.records import (
     PartRecord,
     RulesRecord,
 )
+from registry.host.spec_classes import checked
+from registry.specs import PartSpec
 
+#: Where a spec class or a target is, or the thing itself.
+Spec = Union[str, type[PartSpec]]
+Target = Union[str, Callable[..., Any]]
 #: Names that were given up, each with the release that reads it no longer.
 Renames = Mapping[str, str]
 
@@ -29,14 +35,22 @@ class Registrar:
     """Takes the registrations of one plugin.
 
     Every method raises `PluginError` for a malformed name, target or path; then nothing of the plugin is kept.
+
+    Specs, targets and initialisers are given as `module:attribute`, which is imported when somebody needs it. What is
+    defined in Python at hand, as in a notebook or a test, can be given as the object itself.
     """
 
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self.contribution = Contribution()
 
+    @classmethod
+    def local(cls) -> Registrar:
+        """One for a part that is given in Python."""
+        return cls(Origin("notebook", "local", "0"))
+
     def backbone(
-        self, type: str, *, spec: str, target: str, init: str | None = None, renames: Renames | None = None
+        self, type: str, *, spec: Spec, target: Target, init: Target | None = None, renames: Renames | None = None
     ) -> None:
         """A backbone.
 
@@ -53,16 +67,16 @@ class Registrar:
         self._part("backbone", type, spec, target, init, renames)
 
     def head(
-        self, type: str, *, spec: str, target: str, init: str | None = None, renames: Renames | None = None
+        self, type: str, *, spec: Spec, target: Target, init: Target | None = None, renames: Renames | None = None
     ) -> None:
         """A head. `target` is called as `build(spec, backbone, model_spec)` and returns the whole model; see `backbone`."""
         self._part("head", type, spec, target, init, renames)
 
-    def task(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
+    def task(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:
         """A task. `target` is a `registry.task.Task`, called as `Task(spec, categories)`."""
         self._part("task", type, spec, target, renames=renames)
 
-    def dataset(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
+    def dataset(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:
         """A dataset.
 
         `target` is called as `build(spec, split)`, with the split `train` or `validation`, and returns something with a length
@@ -70,11 +84,11 @@ class Registrar:
         """
         self._part("dataset", type, spec, target, renames=renames)
 
-    def recipe(self, type: str, *, spec: str, target: str | None = None, renames: Renames | None = None) -> None:
+    def recipe(self, type: str, *, spec: Spec, target: Target | None = None, renames: Renames | None = None) -> None:
         """A training recipe; one that is pure data has no target."""
         self._part("recipe", type, spec, target, renames=renames)
 
-    def quantization(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
+    def quantization(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:
         """A quantization scheme.
 
         `target` is called as `quantize(spec, model, batches)`: a model in eval mode, left as it is, and an iterable of inputs
@@ -82,7 +96,7 @@ class Registrar:
         """
         self._part("quantization", type, spec, target, renames=renames)
 
-    def export(self, type: str, *, spec: str, target: str, renames: Renames | None = None) -> None:
+    def export(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:
         """An export target.
 
         `target` is called as `export(spec, model, inputs, path)`: a model in eval mode, one batch for it, and where to write
@@ -120,9 +134,9 @@ class Registrar:
         self,
         kind: str,
         type: str,
-        spec: str,
-        target: str | None,
-        init: str | None = None,
+        spec: Spec,
+        target: Target | None,
+        init: Target | None = None,
         renames: Renames | None = None,
     ) -> None:
         self._check_name(type)
@@ -132,7 +146,10 @@ class Registrar:
         if any((part.kind, part.type) == (kind, type) for part in self.contribution.parts):
             raise PluginError(f"register.{kind}: the type `{type}` is registered twice")
         given_up = tuple((old, str(until)) for old, until in (renames or {}).items())
-        self.contribution.parts.append(PartRecord(kind, type, spec, target, init, self._origin, given_up))
+        record = PartRecord(kind, type, spec, target, init, self._origin, given_up)
+        if not isinstance(spec, str):
+            checked(record, spec)
+        self.contribution.parts.append(record)
 
     @staticmethod
     def _check_name(name: str) -> None:
@@ -140,7 +157,9 @@ class Registrar:
             raise PluginError(f"{name!r} is not a name: use lower-case letters, digits, `_`, `-` and `.`")
 
     @staticmethod
-    def _check_target(label: str, value: str) -> None:
+    def _check_target(label: str, value: object) -> None:
+        if callable(value):
+            return
         if not isinstance(value, str) or not _TARGET.fullmatch(value):
             raise PluginError(f"{label}={value!r} is not of the form 'module:attribute'")
 

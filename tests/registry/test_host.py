@@ -264,9 +264,13 @@ FAULTS: dict[str, tuple[str, str]] = {
         HOOK + "    register.backbone('eye2', spec='bad.specs.Eye', target='bad.parts:eye')",
         "spec='bad.specs.Eye' is not of the form 'module:attribute'",
     ),
-    "gives a class for a path": (
+    "gives a class that is no spec": (
         HOOK + "    register.backbone('eye2', spec=int, target='bad.parts:eye')",
-        "spec=<class 'int'> is not of the form 'module:attribute'",
+        "bad 0.9 (plugin `bad`) registers `int` as the backbone `eye2`, which is not a subclass of BackboneSpec",
+    ),
+    "gives a number for a path": (
+        HOOK + "    register.backbone('eye2', spec=3, target='bad.parts:eye')",
+        "spec=3 is not of the form 'module:attribute'",
     ),
     "names a catalog folder that is not there": (
         HOOK + "    register.catalog('bad', 'catalogue')",

@@ -1,0 +1,52 @@
+"""Which releases of this package a plugin works with."""
+
+from __future__ import annotations
+
+import re
+from importlib.metadata import PackageNotFoundError, version
+
+from registry.errors import PluginError
+from registry.host.records import Origin
+
+#: The distribution that ships this package; its plugins are the built-in ones.
+OWN_DISTRIBUTION = "vision-registry"
+
+_REQUIREMENT = re.compile(
+    r"^Requires-Dist:\s*vision[-_.]registry\s*(?:\[[^\]\n]*\])?\s*\(?\s*([<>=!~][^;)\n]*)\)?\s*(;[^\n]*)?$", re.M | re.I
+)
+
+
+def required_release(metadata: str) -> str | None:
+    """The releases of this package that a distribution's metadata asks for, such as `>=0.3,<1`; None if any will do.
+
+    What only an extra asks for does not count.
+    """
+    found = _REQUIREMENT.finditer(metadata)
+    return next((match[1].strip() for match in found if "extra" not in (match[2] or "")), None)
+
+
+def refuse_newer(required: object, origin: Origin) -> None:
+    """Refuses a plugin that was written for other releases of this package.
+
+    Args:
+        required: a version specifier; None for any.
+
+    Raises:
+        PluginError: the installed release is another, or the specifier is none.
+    """
+    if required is None:
+        return
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        wanted = SpecifierSet(required)  # type: ignore[arg-type]  # whatever a plugin gives
+    except (InvalidSpecifier, TypeError, AttributeError) as error:
+        text = f'requires_registry = {required!r} is no version specifier; write for instance ">=0.1"'
+        raise PluginError(text) from error
+    try:
+        installed = version(OWN_DISTRIBUTION)
+    except PackageNotFoundError:  # run from a source tree that is not installed
+        return
+    if not wanted.contains(installed, prereleases=True):
+        hint = f"install a release that fits, or another release of {origin.distribution}"
+        raise PluginError(f"it needs {OWN_DISTRIBUTION} {wanted}, and {installed} is installed; {hint}")

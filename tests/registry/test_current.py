@@ -1,0 +1,192 @@
+"""Parts defined in Python: they work like installed ones, and are forgotten with their context."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any, ClassVar, Literal
+
+import pytest
+
+import registry
+from registry.errors import ConflictError, PluginError, UnknownNameError
+from registry.specs import BackboneSpec, HeadSpec, RecipeSpec
+
+
+class LinearHeadSpec(HeadSpec):
+    type: Literal["linear_test_head"] = "linear_test_head"
+    task: ClassVar[str] = "classification"
+
+
+HEAD = {"type": "linear_test_head", "num_classes": 3}
+MODEL = "mobilenet_v3_small"
+
+
+def types(kind: str = "head") -> list[str]:
+    return [part.type for part in registry.default_registry().host.parts if part.kind == kind]
+
+
+def builds(spec: Any, backbone: Any, backbone_spec: Any) -> Any:
+    from torch import nn
+
+    channels = backbone_spec.feature_maps()[-1].channels
+    return nn.Sequential(backbone, nn.AdaptiveAvgPool2d(1), nn.Flatten(1), nn.Linear(channels, spec.num_classes))
+
+
+def test_a_head_defined_at_hand_is_built_and_forgotten() -> None:
+    import torch
+
+    before = types()
+    with registry.local_parts():
+        assert registry.head(LinearHeadSpec)(builds) is builds
+        assert types() == [*before, "linear_test_head"]
+        model = registry.build(MODEL, overrides={"head": HEAD, "task.categories": None})
+        assert model.eval()(torch.zeros(2, 3, 64, 64)).shape == (2, 3)
+        assert registry.load_spec(model.spec) == model.spec
+    assert types() == before
+    with pytest.raises(registry.SpecError, match="unknown type of head `linear_test_head`"):
+        registry.load_spec(MODEL, overrides={"head": HEAD})
+
+
+def test_it_is_forgotten_when_the_context_ends_with_an_error() -> None:
+    before = types()
+    with pytest.raises(RuntimeError, match="boom"):
+        fail_in_context()
+    assert types() == before
+
+
+def fail_in_context() -> None:
+    with registry.local_parts():
+        registry.head(LinearHeadSpec)(builds)
+        raise RuntimeError("boom")
+
+
+def test_contexts_nest_and_the_inner_definition_counts() -> None:
+    def other(*_: Any) -> None: ...
+
+    with registry.local_parts():
+        registry.head(LinearHeadSpec)(builds)
+        with registry.local_parts():
+            registry.head(LinearHeadSpec)(other)
+            assert target() is other
+        assert target() is builds
+
+
+def test_a_cell_that_runs_twice_replaces_its_part() -> None:
+    class Again(HeadSpec):
+        type: Literal["linear_test_head"] = "linear_test_head"
+        task: ClassVar[str] = "classification"
+
+    with registry.local_parts():
+        registry.head(LinearHeadSpec)(builds)
+        registry.head(Again)(builds)
+        assert registry.default_registry().host.spec_class("head", "linear_test_head") is Again
+
+
+def target() -> Any:
+    host = registry.default_registry().host
+    return host.target(LinearHeadSpec(num_classes=2))
+
+
+def test_the_registry_is_made_anew_only_when_parts_change() -> None:
+    plain = registry.default_registry()
+    with registry.local_parts():
+        assert registry.default_registry() is plain
+        registry.head(LinearHeadSpec)(builds)
+        assert registry.default_registry() is registry.default_registry() is not plain
+    assert registry.default_registry() is plain
+
+
+def test_a_recipe_and_a_backbone_with_an_initialiser() -> None:
+    class EyeSpec(BackboneSpec):
+        type: Literal["test_eye"] = "test_eye"
+
+    def init(*_: Any) -> None: ...
+
+    with registry.local_parts():
+
+        @registry.recipe
+        class SlowSpec(RecipeSpec):
+            type: Literal["test_slow"] = "test_slow"
+
+        registry.backbone(EyeSpec, init=init)(builds)
+        host = registry.default_registry().host
+        assert host.spec_class("recipe", "test_slow") is SlowSpec
+        assert host.init(EyeSpec()) is init
+
+
+def test_one_called_like_an_installed_one_is_a_conflict_that_names_both() -> None:
+    class Twin(HeadSpec):
+        type: Literal["mobilenet_v3_classifier"] = "mobilenet_v3_classifier"
+        task: ClassVar[str] = "classification"
+
+    with registry.local_parts():
+        registry.head(Twin)(builds)
+        host = registry.default_registry().host
+        with pytest.raises(ConflictError, match=r"vision-registry .*local 0 \(plugin `notebook`\)") as caught:
+            host.spec_class("head", "mobilenet_v3_classifier")
+        assert "write `vision-registry/mobilenet_v3_classifier` or `local/mobilenet_v3_classifier`" in str(caught.value)
+        assert host.spec_class("head", "local/mobilenet_v3_classifier") is Twin
+
+
+class NamelessSpec(HeadSpec):
+    task: ClassVar[str] = "classification"
+
+
+class BadlyNamedSpec(HeadSpec):
+    type: Literal["No Name"] = "No Name"
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        (3, r"@registry.head takes a subclass of registry.specs.HeadSpec, not 3"),
+        (BackboneSpec, r"takes a subclass of registry.specs.HeadSpec"),
+        (NamelessSpec, r'NamelessSpec names no type; write: type: Literal\["my_head"\] = "my_head"'),
+        (BadlyNamedSpec, r"'No Name' is not a name"),
+    ],
+)
+def test_a_class_that_is_no_spec_of_the_kind_is_refused_and_not_kept(spec: Any, told: str) -> None:
+    before = types()
+    with registry.local_parts():
+        with pytest.raises(PluginError, match=told):
+            registry.head(spec)(builds)
+        assert types() == before
+
+
+def test_a_target_that_cannot_be_called_is_refused() -> None:
+    with registry.local_parts(), pytest.raises(PluginError, match="target=3 is not of the form"):
+        registry.head(LinearHeadSpec)(3)
+
+
+def test_threads_that_define_parts_leave_all_of_them() -> None:
+    def spec(index: int) -> Any:
+        return type(
+            f"S{index}",
+            (RecipeSpec,),
+            {
+                "__annotations__": {"type": Literal[f"threaded_{index}"]},
+                "type": f"threaded_{index}",
+                "__module__": __name__,
+            },
+        )
+
+    with registry.local_parts():
+        threads = [threading.Thread(target=registry.recipe, args=(spec(index),)) for index in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert set(types("recipe")) >= {f"threaded_{index}" for index in range(20)}
+    with pytest.raises(UnknownNameError):
+        registry.default_registry().host.part("recipe", "threaded_0")
+
+
+def test_a_registry_of_given_and_installed_plugins() -> None:
+    class Plugin:
+        @registry.hookimpl
+        def registry_parts(self, register: Any) -> None:
+            register.head("linear_test_head", spec=LinearHeadSpec, target=builds)
+
+    made = registry.Registry([Plugin()], installed=True)
+    assert made.load_spec(MODEL, overrides={"head": HEAD, "task.categories": None}).head.num_classes == 3
+    assert registry.Registry([Plugin()]).list_models() == []
