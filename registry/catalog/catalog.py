@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
-from registry.catalog.documents import KINDS, YAML_SUFFIXES, Document, read_documents
+from registry.catalog.documents import KINDS, Document, read_documents
+from registry.catalog.index import IndexFile, Listed, catalog_files
 from registry.catalog.references import inside, is_path
+from registry.catalog.summary import Summary
 from registry.diagnostics import Diagnostic, SpecError, errors
 from registry.errors import ConflictError, UnknownNameError
 from registry.host import PluginHost
@@ -27,13 +31,14 @@ class Catalog:
     def __init__(self, host: PluginHost) -> None:
         self._host = host
         self._parents = _Parents()
+        self._index_file = IndexFile(host)
 
     @cached_property
     def _read(self) -> tuple[list[Document], list[Diagnostic]]:
         documents: list[Document] = []
         diagnostics: list[Diagnostic] = []
         for record in dict.fromkeys(self._host.catalogs):  # a folder that two plugins register is read once
-            for file in sorted(path for path in record.folder.rglob("*") if path.suffix in YAML_SUFFIXES):
+            for file in catalog_files(record):
                 found, wrong = read_documents(file, root=record.folder, origin=record.origin)
                 documents += found
                 diagnostics += wrong
@@ -49,6 +54,46 @@ class Catalog:
         """What is wrong with catalog files that could not be read."""
         return self._read[1]
 
+    @cached_property
+    def listed(self) -> list[Listed]:
+        """What is known of every readable document without reading it, in the same order."""
+        known = self._index_file.read()
+        if known is None:
+            known = [Listed.of(document) for document in self.documents]
+            self._index_file.write(known)
+        return known
+
+    def models(self, summarize: Callable[[Document], Summary]) -> list[tuple[Listed, Summary]]:
+        """Every model with its summary, made where nobody asked for one before."""
+        if any(one.kind == "model" and one.summary is None for one in self.listed):
+            self.listed = [
+                replace(one, summary=summarize(self.document(one))) if one.kind == "model" else one
+                for one in self.listed
+            ]
+            self._index_file.write(self.listed)
+        return [(one, one.summary) for one in self.listed if one.summary is not None]
+
+    def document(self, listed: Listed) -> Document:
+        """The document itself.
+
+        Raises:
+            SpecError: its file changed in between, and cannot be read any more.
+            UnknownNameError: or holds it no longer.
+        """
+        if "_read" not in self.__dict__ and listed.file not in self._by_file:
+            self._by_file[listed.file] = read_documents(listed.file, root=listed.root, origin=listed.origin)
+        documents, diagnostics = self._by_file.get(listed.file) or self._read
+        for document in documents:
+            if (document.kind, document.name, document.file) == (listed.kind, listed.name, listed.file):
+                return document
+        if errors(diagnostics):
+            raise SpecError(diagnostics)
+        raise UnknownNameError(self._unknown(listed.kind, listed.name))
+
+    @cached_property
+    def _by_file(self) -> dict[str, tuple[list[Document], list[Diagnostic]]]:
+        return {}
+
     def former(self, kind: str, name: str) -> Rename | None:
         """The rename of a document's name that was given up and is no other document's now; else None."""
         bare = name.rpartition("/")[2]
@@ -56,21 +101,21 @@ class Catalog:
 
     @cached_property
     def _former(self) -> dict[tuple[str, str], Rename]:
-        return {(d.kind, old): rename for d in self.documents for old, rename in d.former.items()}
+        return {(d.kind, old): Rename(d.name, until) for d in self.listed for old, until in d.former.items()}
 
     @cached_property
-    def _index(self) -> dict[tuple[str, str], list[Document]]:
-        index: dict[tuple[str, str], list[Document]] = {}
-        for document in self.documents:
-            for name in dict.fromkeys(document.names):
-                index.setdefault((document.kind, name), []).append(document)
+    def _index(self) -> dict[tuple[str, str], list[Listed]]:
+        index: dict[tuple[str, str], list[Listed]] = {}
+        for listed in self.listed:
+            for name in dict.fromkeys(listed.names):
+                index.setdefault((listed.kind, name), []).append(listed)
         return index
 
     def names(self, kind: str) -> list[str]:
         """Names and aliases of every document of a kind, sorted."""
         return sorted(name for known, name in self._index if known == kind)
 
-    def providers(self, kind: str, name: str) -> list[Document]:
+    def providers(self, kind: str, name: str) -> list[Listed]:
         """Every document that answers to a name, or to `distribution/name`."""
         distribution, _, bare = name.rpartition("/")
         rename = self.former(kind, bare)
@@ -84,6 +129,7 @@ class Catalog:
         Raises:
             UnknownNameError: no document has that name.
             ConflictError: documents of several plugins have it.
+            SpecError: as `document`.
         """
         bare = name.rpartition("/")[2]
         found = self.providers(kind, name)
@@ -93,7 +139,7 @@ class Catalog:
             listed = ", ".join(f"{d.origin} in {d.file}" for d in found)
             choices = " or ".join(f"`{d.origin.distribution}/{bare}`" for d in found if d.origin is not None)
             raise ConflictError(f"several {kind} documents answer to `{bare}`: {listed}; write {choices}")
-        return found[0]
+        return self.document(found[0])
 
     def in_file(self, kind: str, path: str | Path) -> Document:
         """The one document of a kind in a user's file.

@@ -100,7 +100,8 @@ class TakenNames:
             return None  # whoever gave it up
         for other in self._catalog.providers(named.kind, name):
             if _real(other.file) != _real(named.file):
-                return str(other.origin) if other.origin is not None else other.file, other.span_of(name)
+                document = self._catalog.document(other)
+                return str(other.origin) if other.origin is not None else other.file, document.span_of(name)
         return None
 
 

@@ -55,9 +55,9 @@ class Library:
         if task is not None:
             self._host.part("task", task)
         found = [
-            self._summary(document)
-            for document in self.catalog.documents
-            if document.kind == "model" and any(fnmatch.fnmatchcase(name, pattern) for name in document.names)
+            summary
+            for listed, summary in self.catalog.models(self._summary)
+            if any(fnmatch.fnmatchcase(name, pattern) for name in listed.names)
         ]
         return sorted((s for s in found if task is None or s.task == task), key=lambda s: (s.name, s.distribution))
 

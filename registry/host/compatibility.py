@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from importlib.metadata import PackageNotFoundError, version
 
@@ -43,10 +44,16 @@ def refuse_newer(required: object, origin: Origin) -> None:
     except (InvalidSpecifier, TypeError, AttributeError) as error:
         text = f'requires_registry = {required!r} is no version specifier; write for instance ">=0.1"'
         raise PluginError(text) from error
-    try:
-        installed = version(OWN_DISTRIBUTION)
-    except PackageNotFoundError:  # run from a source tree that is not installed
-        return
-    if not wanted.contains(installed, prereleases=True):
+    installed = _installed()
+    if installed is not None and not wanted.contains(installed, prereleases=True):
         hint = f"install a release that fits, or another release of {origin.distribution}"
         raise PluginError(f"it needs {OWN_DISTRIBUTION} {wanted}, and {installed} is installed; {hint}")
+
+
+@functools.cache
+def _installed() -> str | None:
+    """The release that is installed; None where a source tree runs that is not."""
+    try:
+        return version(OWN_DISTRIBUTION)
+    except PackageNotFoundError:
+        return None

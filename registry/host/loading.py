@@ -63,10 +63,12 @@ class Loader:
 
     def _refuse_unknown_hooks(self, plugin: Any) -> None:
         known = [name for name in vars(hookspecs) if name.startswith("registry_")]
-        for name in dir(plugin):
-            if self._manager.parse_hookimpl_opts(plugin, name) is not None and name not in known:
+        names = (name for name in dir(plugin) if not name.startswith("__"))
+        marked = [name for name in names if self._manager.parse_hookimpl_opts(plugin, name) is not None]
+        for name in marked:
+            if name not in known:
                 raise PluginError(f"there is no hook `{name}`; {did_you_mean(name, known)}")
-        if not any(self._manager.parse_hookimpl_opts(plugin, name) is not None for name in dir(plugin)):
+        if not marked:
             hooks = ", ".join(f"`{name}`" for name in known)
             raise PluginError(f"it implements no hook; mark a function called {hooks} with @registry.hookimpl")
 

@@ -5,25 +5,17 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import platformdirs
-
+from registry.cache_root import VARIABLE, cache_root
 from registry.errors import WeightsError
-
-VARIABLE = "REGISTRY_CACHE"
-_APPLICATION = "vision-registry"
 
 
 def cache_path() -> Path:
-    """The folder that fetched weights are kept in, whether or not it exists.
-
-    It is `weights` below the folder named by REGISTRY_CACHE, or else below the user's cache folder.
-    """
-    named = os.environ.get(VARIABLE)
-    root = Path(named) if named else Path(platformdirs.user_cache_dir(_APPLICATION, appauthor=False))
+    """The folder that fetched weights are kept in, whether or not it exists: `weights` below `cache_root`."""
     try:
-        return root.expanduser().absolute() / "weights"
+        return cache_root() / "weights"
     except (OSError, RuntimeError) as error:
-        raise WeightsError(f"cannot tell which folder {str(root)!r} is: {error}; {_remedy()}") from error
+        named = os.environ.get(VARIABLE)
+        raise WeightsError(f"cannot tell which folder {named!r} is: {error}; {_remedy()}") from error
 
 
 def cache_folder() -> Path:

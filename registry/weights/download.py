@@ -14,7 +14,7 @@ from pathlib import Path
 import filelock
 
 from registry.errors import WeightsError
-from registry.weights.cache import VARIABLE
+from registry.cache_root import VARIABLE
 from registry.weights.digest import expectation, verify_sha256
 from registry.weights.transfer import chunks_of
 

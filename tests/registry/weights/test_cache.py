@@ -30,18 +30,18 @@ def test_a_relative_folder_and_a_tilde_are_made_absolute(monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize("value", [None, ""])
+@pytest.mark.parametrize("caches", [None, "", "caches"])
 def test_without_the_variable_it_is_the_users_cache_folder(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str | None
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, value: str | None, caches: str | None
 ) -> None:
-    def user_cache_dir(name: str, **_: object) -> str:
-        return str(tmp_path / name)
-
-    monkeypatch.setattr(platformdirs, "user_cache_dir", user_cache_dir)
-    if value is None:
-        monkeypatch.delenv("REGISTRY_CACHE", raising=False)
-    else:
-        monkeypatch.setenv("REGISTRY_CACHE", value)
-    assert cache_folder() == tmp_path / "vision-registry" / "weights"
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name, text in (("REGISTRY_CACHE", value), ("XDG_CACHE_HOME", caches and str(tmp_path / caches))):
+        if text is None:
+            monkeypatch.delenv(name, raising=False)
+        else:
+            monkeypatch.setenv(name, text)
+    assert cache_folder() == Path(platformdirs.user_cache_dir("vision-registry", appauthor=False)) / "weights"
+    assert cache_folder().is_relative_to(tmp_path)
 
 
 def test_a_file_in_the_way_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
