@@ -11,7 +11,9 @@ from registry.catalog.validation import Validation
 from registry.diagnostics import Diagnostic
 
 #: Fewer files are done before other processes have started.
-_WORTH_IT = 2000
+_WORTH_IT = 300
+#: Files that are validated before processes fork, so that these share what the first documents of a kind have to load.
+_FIRST = 50
 _CHUNK = 25
 
 #: The run that forked processes share; set before they fork, as nothing of it can be sent to them.
@@ -36,9 +38,10 @@ def validate_each(run: Validation, files: Sequence[Path], jobs: int | None) -> I
     from concurrent.futures import ProcessPoolExecutor
     from multiprocessing import get_context
 
+    yield from (run.file(file) for file in files[:_FIRST])
     global _run
     _run = run
-    chunks = [files[start : start + _CHUNK] for start in range(0, len(files), _CHUNK)]
+    chunks = [files[start : start + _CHUNK] for start in range(_FIRST, len(files), _CHUNK)]
     try:
         with ProcessPoolExecutor(jobs, mp_context=get_context("fork")) as pool:
             for done in pool.map(_validate, chunks):

@@ -111,13 +111,13 @@ class PluginHost:
 
     def former_type(self, kind: str, type_name: str) -> Rename | None:
         """The rename of a type that was given up and is no other part's type now; else None."""
-        bare = type_name.rpartition("/")[2]
-        if (kind, bare) in self._unique:
-            return None
-        records = [part for part in self.parts if part.kind == kind]
-        if any(part.type == bare for part in records):
-            return None
-        return next((rename for part in records if (rename := part.former(bare)) is not None), None)
+        return self._former_types.get((kind, type_name.rpartition("/")[2])) if self._former_types else None
+
+    @cached_property
+    def _former_types(self) -> dict[tuple[str, str], Rename]:
+        present = {(part.kind, part.type) for part in self.parts}
+        former = {(p.kind, old): Rename(p.type, until) for p in reversed(self.parts) for old, until in p.renames}
+        return {key: rename for key, rename in former.items() if key not in present}
 
     def categories_named(self, name: str) -> CategoriesRecord:
         """The list of class names of that name; raises as `part` does."""

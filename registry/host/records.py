@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from registry.specs import Rename
-
 State = Literal["loaded", "disabled", "failed"]
 
 
@@ -47,10 +45,6 @@ class PartRecord:
     def spec_name(self) -> str:
         """Where the spec comes from, for messages."""
         return self.spec if isinstance(self.spec, str) else str(getattr(self.spec, "__qualname__", self.spec))
-
-    def former(self, type_name: str) -> Rename | None:
-        """The rename of a type that it gave up; None for any other."""
-        return next((Rename(self.type, until) for old, until in self.renames if old == type_name), None)
 
 
 @dataclass(frozen=True)
