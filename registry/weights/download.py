@@ -13,8 +13,8 @@ from pathlib import Path
 
 import filelock
 
-from registry.errors import WeightsError
 from registry.cache_root import VARIABLE
+from registry.errors import WeightsError
 from registry.weights.digest import expectation, verify_sha256
 from registry.weights.transfer import chunks_of
 

@@ -28,6 +28,8 @@ def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wh
         "registry_segmentation",
         "registry_baselines",
         "registry_handbook",
+        "registry_scaffold",
+        "registry_pytest",
     }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names

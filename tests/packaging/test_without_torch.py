@@ -33,6 +33,11 @@ TORCH_FREE: dict[str, Sequence[Sequence[str]]] = {
     "rule": [[], ["REG101"], ["REG207", "--format", "json"]],
     "schema": [[], ["model"], ["--out", "schemas"]],
     "plugins": [[], ["--format", "json"]],
+    "new-plugin": [
+        ["my-head"],
+        *[["my-part", "--part", kind, "--format", "json"] for kind in ("head", "backbone", "task", "dataset")],
+        *[["my-part", "--part", kind, "--into", "."] for kind in ("recipe", "quantization", "export")],
+    ],
     "diff": [
         ["good.yaml", "good.yaml", "--exit-code"],
         ["good.yaml", "mobilenet_v3_small", "--format", "json"],

@@ -1,0 +1,1 @@
+"""CenterNet: objects as points, without anchors and without suppression."""

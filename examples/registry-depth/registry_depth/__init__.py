@@ -1,0 +1,1 @@
+"""Monocular depth for Vision Registry: a task, a head for any backbone, a data set, and models."""

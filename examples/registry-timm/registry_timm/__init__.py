@@ -1,0 +1,1 @@
+"""Backbones of timm (PyTorch Image Models) as parts of the Vision Registry."""

@@ -1,0 +1,481 @@
+"""Every check passes on a good plugin, and fails on one that breaks the promise it looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from registry.registry import Registry
+from registry.testing import Outcome
+from registry.testing.check import CHECKS
+from registry.testing.kit import Kit
+
+Make = Callable[..., Registry]
+TINY = "catalog/tiny.yaml"
+
+
+def ran(made: Registry, case_id: str) -> Outcome:
+    """One check of the only plugin of a registry."""
+    (record,) = made.plugins
+    kit = Kit(made, record.origin.plugin)
+    (case,) = [c for c in kit.cases if c.id == case_id or (c.check.name == case_id and "plugin" in c.subject.groups)]
+    return kit.run(case)
+
+
+def test_every_check_of_a_good_plugin_passes(tiny: Make) -> None:
+    made = tiny()
+    kit = Kit(made, made.plugins[0].origin.plugin)
+    torch.manual_seed(5)
+    before, threads = torch.get_rng_state(), torch.get_num_threads()
+    outcomes = [kit.run(case) for case in kit.cases]
+    assert [(o.id, o.state, o.message) for o in outcomes if o.state != "passed"] == []
+    assert {o.check for o in outcomes} == {check.name for check in CHECKS}
+    assert torch.equal(torch.get_rng_state(), before)
+    assert torch.get_num_threads() == threads
+
+
+def test_every_check_says_what_it_proves_and_has_a_name_of_its_own() -> None:
+    names = [check.name for check in CHECKS]
+    assert sorted(set(names)) == sorted(names)
+    assert all(check.proves.endswith(".") and check.groups for check in CHECKS)
+
+
+def test_every_check_is_broken_by_some_row() -> None:
+    broken = {case.values[0].rpartition("-")[2] for case in BROKEN}
+    assert broken == {check.name for check in CHECKS}
+
+
+def broken(case: str, file: str, old: str, new: str, *told: str, name: str = "") -> object:
+    return pytest.param(case, file, old, new, told, id=f"{case}{name and '-'}{name}")
+
+
+LAST = "return self.fc(self.dropout(pooled))"
+BROKEN = [
+    # ---- specs
+    broken(
+        "imports_without_torch",
+        "specs.py",
+        "from pydantic import Field",
+        "import torch\nfrom pydantic import Field",
+        "specs` cannot be imported without torch: ModuleNotFoundError: No module named 'torch' at ",
+        "specs.py:7; import it inside the functions that need it",  # the seventh line of the file
+    ),
+    broken(
+        "task-tiny_task-unknown_keys_are_refused",
+        "specs.py",
+        '    """How pictures are read."""\n',
+        '    """How pictures are read."""\n\n    model_config = {"extra": "ignore"}\n',
+        "`picture` takes the unknown key `no_such_setting`",
+    ),
+    broken(
+        "task-tiny_task-spec_is_frozen",
+        "specs.py",
+        '    """How pictures are read."""\n',
+        '    """How pictures are read."""\n\n    model_config = {"frozen": False}\n',
+        "`picture.side` can be set after validation; write frozen=True",
+    ),
+    broken(
+        "task-tiny_task-fields_are_described",
+        "specs.py",
+        ', description="Pixels of a side."',
+        "",
+        "`PictureSpec.side` has no description",
+    ),
+    broken(
+        "head-tiny_head-spec_survives_yaml_and_json",
+        "specs.py",
+        "    dropout: Annotated[float, Field(",
+        "    dropout: Annotated[float, __import__('pydantic').PlainSerializer(lambda value: value / 2), Field(",
+        "its JSON reads back as another spec: `dropout` was 0.1 and is 0.05",
+        "its YAML reads back as another spec",
+    ),
+    broken(
+        "head-tiny_head-serves_a_task_that_is_there",
+        "specs.py",
+        'suffix: ClassVar[str] = ".tiny"',
+        'suffix: ClassVar[str] = ".tiny"\n\n\nTinyHeadSpec.task = "tinny_task"',
+        "TinyHeadSpec says `tinny_task` in `task`, which no plugin brings; tasks: `tiny_task`",
+    ),
+    broken(
+        "recipe-tiny_recipe-serves_a_task_that_is_there",
+        "specs.py",
+        '("tiny_task",)',
+        '("tinny_task",)',
+        "TinyRecipeSpec says `tinny_task` in `task`",
+    ),
+    broken(
+        "head-unused-is_used_by_a_model",
+        "plugin.py",
+        "    register.catalog(",
+        '    register.head("unused", spec="tiny.specs:TinyHeadSpec", target="tiny.parts:head")\n    register.catalog(',
+        "no model document uses the head `unused`",
+        "ship one in the plugin's catalog, or pass models=[...]",
+    ),
+    broken(
+        "head-tiny_head-wrong_values_are_told_at_their_key",
+        "specs.py",
+        "    dropout: Annotated[float, Field(",
+        "    dropout: Annotated[float, __import__('pydantic').BeforeValidator(lambda v: 0.5 if v == 1 else v), Field(",
+        "`dropout`: 1 is accepted; let the annotation of the field refuse it",
+        name="accepted",
+    ),
+    broken(
+        "backbone-tiny_backbone-wrong_values_are_told_at_their_key",
+        "specs.py",
+        "    def feature_maps(self)",
+        "    @__import__('pydantic').model_validator(mode='before')\n"
+        "    @classmethod\n"
+        "    def _early(cls, data):\n"
+        "        if isinstance(data, dict) and not isinstance(data.get('width_mult', 1.0), (int, float)):\n"
+        "            raise ValueError('something is wrong')\n"
+        "        return data\n\n"
+        "    def feature_maps(self)",
+        "`width_mult`: 'no-such-value' is told elsewhere",
+        name="elsewhere",
+    ),
+    # ---- documents
+    broken("catalog_is_read_whole", TINY, "kind: dataset", "kind: datset", "unknown kind of document `datset`"),
+    broken(
+        "catalog_is_read_whole",
+        TINY,
+        "kind: dataset\nname: tiny_colours\nsummary: Plain colours\ntype: tiny_dataset\n",
+        "kind: model\nname: tiny_model\nextends: tiny_model\n",
+        "[REG110]",
+        name="taken",
+    ),
+    broken(
+        "model-tiny_model-document_validates",
+        TINY,
+        "head: {",
+        "default_weights: best\nhead: {",
+        "no weights are called `best`",
+        "[REG206]",
+    ),
+    broken(
+        "model-tiny_model-document_measures_as_declared",
+        TINY,
+        "parameters: 1491",
+        "parameters: 1490",
+        "1,490 parameters are declared, and the model has 1,491",
+    ),
+    # ---- backbones
+    broken(
+        "backbone-tiny_backbone-feature_maps_are_as_declared",
+        "specs.py",
+        "channels=2 * width",
+        "channels=3 * width",
+        # stride 4 of 64 pixels
+        "map `c2` is declared as 24x16x16 for 64x64 pixels and is 16x16x16",
+        name="channels",
+    ),
+    broken(
+        "backbone-tiny_backbone-feature_maps_are_as_declared",
+        "parts.py",
+        "stride=2, padding=1",
+        "stride=2, padding=0",
+        "map `c1` is declared as 8x32x32 for 64x64 pixels and is 8x31x31",
+        name="padding",
+    ),
+    broken(
+        "backbone-tiny_backbone-feature_maps_are_as_declared",
+        "parts.py",
+        "nn.Conv2d(before, after, 3, stride=2, padding=1)",
+        "nn.Conv2d(before, after, 2, stride=2)",
+        # a 2x2 kernel rounds down: 97 / 2 is 48, where rounded up it would be 49
+        "map `c1` is declared as 8x49x66 for 97x131 pixels and is 8x48x65",
+        name="odd",
+    ),
+    broken(
+        "backbone-tiny_backbone-feature_maps_follow_the_settings",
+        "parts.py",
+        "layer(spec.in_channels, width)",
+        "layer(3, width)",
+        "with in_channels: 1: a forward on 64x64 pixels failed",
+        "with in_channels: 4",
+        name="channels",
+    ),
+    broken(
+        "backbone-tiny_backbone-feature_maps_follow_the_settings",
+        "parts.py",
+        "    width = int(8 * spec.width_mult)",
+        "    width = 8",
+        "with width_mult: 0.5: map `c1` is declared as 4x32x32 for 64x64 pixels and is 8x32x32",
+        name="width",
+    ),
+    # ---- forward and training
+    broken(
+        "head-tiny_head-forward_gives_what_the_task_reads",
+        "parts.py",
+        LAST,
+        LAST + " / 0",
+        "model `tiny_model`: 1 image of 64x64 pixels: `output` holds values that are not finite",
+    ),
+    broken(
+        "model-tiny_model-forward_gives_what_the_task_reads",
+        "parts.py",
+        LAST,
+        LAST + "[:, :2]",
+        "2 images of 97x71 pixels: logits of shape (2, 2)",
+        name="shape",
+    ),
+    broken(
+        "head-tiny_head-eval_mode_repeats",
+        "parts.py",
+        LAST,
+        "return self.fc(F.dropout(pooled, 0.5))",
+        "two runs in eval mode differ: output differs by up to ",
+    ),
+    broken(
+        "head-tiny_head-eval_mode_repeats",
+        "parts.py",
+        LAST,
+        "return self.fc(pooled - pooled.mean(0))",
+        "in eval mode an image's output depends on the images beside it",
+        name="batch",
+    ),
+    broken(
+        "task-tiny_task-training_gives_finite_losses",
+        "parts.py",
+        "F.cross_entropy(model(inputs), targets)}",
+        "F.cross_entropy(model(inputs), targets).detach() / 0}",
+        "training on 2 images of 64x64 pixels: the loss `cross_entropy` is inf; it must be one finite number",
+    ),
+    broken(
+        "task-tiny_task-training_gives_finite_losses",
+        "parts.py",
+        "F.cross_entropy(model(inputs), targets)}",
+        "F.cross_entropy(model(inputs), targets).detach()}",
+        "the loss `cross_entropy` depends on no parameter; was it detached?",
+        name="detached",
+    ),
+    broken(
+        "task-tiny_task-training_gives_finite_losses",
+        "parts.py",
+        LAST,
+        "if self.training and len(images) == 1:\n            raise ValueError('one value')\n        " + LAST,
+        "training on 1 image of 64x64 pixels failed: ValueError: one value; raise a RegistryError that says so",
+        name="one",
+    ),
+    broken(
+        "task-tiny_task-training_gives_finite_losses",
+        "parts.py",
+        "*size), generator=generator)",
+        "*size))",
+        "Task.example gives another batch for a generator of the same state; draw everything from `generator`",
+        name="example",
+    ),
+    # ---- results
+    broken(
+        "task-tiny_task-results_are_read_shown_and_drawn",
+        "parts.py",
+        'return {"class": result}',
+        'return {"class": torch.tensor(result)}',
+        "as_data gives something that JSON cannot hold: Object of type Tensor is not JSON serializable",
+    ),
+    broken(
+        "task-tiny_task-results_are_read_shown_and_drawn",
+        "parts.py",
+        "output.argmax(1).tolist()",
+        "output.argmax(1).tolist()[:1]",
+        "postprocess gives 1 results for 2 pictures",
+        name="count",
+    ),
+    broken(
+        "task-tiny_task-pictures_become_inputs",
+        "parts.py",
+        "permute(2, 0, 1).float() / 255",
+        "permute(2, 0, 1)",
+        "preprocess makes torch.uint8 (3, 32, 32) of a picture of 64x64 pixels; it must be float32 (C, H, W)",
+    ),
+    broken(
+        "task-tiny_task-metric_gives_finite_figures",
+        "parts.py",
+        'return {"right": self.right',
+        'return {"wrong": self.right',
+        "the headline `right` of Share is none of its figures: wrong",
+    ),
+    broken(
+        "head-tiny_head-metric_gives_finite_figures",
+        "parts.py",
+        'raise RegistryError("no batch was added")',
+        'return {"right": float("nan")}',
+        "Share.compute gives figures of no batch; raise a RegistryError",
+        name="empty",
+    ),
+    # ---- learning and state
+    broken(
+        "head-tiny_head-gradients_reach_every_parameter",
+        "parts.py",
+        "        self.dropout = ",
+        "        self.spare = nn.Linear(2, 2)\n        self.dropout = ",
+        "no gradient reaches `spare.weight`, `spare.bias`; use the module in forward, leave it out",
+    ),
+    broken(
+        "head-tiny_head-state_dict_makes_models_equal",
+        "parts.py",
+        LAST,
+        LAST.replace("pooled", "pooled * self.noise"),
+        "models of one state dict differ: output differs by up to ",
+    ),
+    broken(
+        "head-tiny_head-copies_are_equal_and_apart",
+        "parts.py",
+        "        self.dropout = ",
+        "        self.hook = lambda: 1\n        self.dropout = ",
+        "pickle of the model failed: ",
+        "keep lambdas and open files out of modules",
+    ),
+    broken(
+        "head-tiny_head-copies_are_equal_and_apart",
+        "parts.py",
+        "    def forward(self, images):",
+        "    def __deepcopy__(self, memo):\n        return self\n\n    def forward(self, images):",
+        "copy.deepcopy shares `body.stem.0.weight`",
+        name="shared",
+    ),
+    # ---- building
+    broken(
+        "head-tiny_head-building_repeats_under_a_seed",
+        "parts.py",
+        "        self.dropout = ",
+        "        generator = torch.Generator()\n        generator.seed()\n"
+        "        self.start = nn.Parameter(torch.rand(3, generator=generator, device='cpu'))\n        self.dropout = ",
+        "two builds under one seed differ in `start`; draw from torch's global generator only",
+    ),
+    broken(
+        "head-tiny_head-building_without_drawing_leaves_the_generator",
+        "parts.py",
+        "        self.dropout = ",
+        "        torch.rand(1, device='cpu')\n        self.dropout = ",
+        "building on the meta device moves torch's generator",
+        "building with weights moves torch's generator",
+    ),
+    # ---- flags
+    broken(
+        "head-tiny_head-exports_as_declared",
+        "parts.py",
+        LAST,
+        "return self.fc(pooled) if pooled.sum() > 0 else self.fc(-pooled)",
+        "torch.export of the model failed: ",
+        "write exportable: ClassVar[bool] = False in TinyHeadSpec",
+    ),
+    broken(
+        "head-tiny_head-exports_as_declared",
+        "parts.py",
+        LAST,
+        "return self.fc(pooled).view(int(images.numel() // 12288), -1) if images.shape[0] == 2 else self.fc(pooled)",
+        "torch.export of the model failed: ",  # 12288 is 3 x 64 x 64
+        name="batch",
+    ),
+    broken(
+        "head-tiny_head-says_whether_the_image_decides",
+        "specs.py",
+        '    task: ClassVar[str] = "tiny_task"\n    dropout',
+        '    task: ClassVar[str] = "tiny_task"\n    depends_on_image: ClassVar[bool] = True\n    dropout',
+        "TinyHeadSpec says depends_on_image = True and the model has no fixed_forward(images)",
+    ),
+    broken(
+        "head-tiny_head-says_whether_the_image_decides",
+        "parts.py",
+        LAST,
+        "return self.fc(pooled) if pooled.sum() > 0 else self.fc(-pooled)",
+        "a forward without values failed: ",
+        "write depends_on_image: ClassVar[bool] = True in TinyHeadSpec",
+        name="silent",
+    ),
+    # ---- data sets
+    broken(
+        "dataset-tiny_dataset-splits_hold_pictures_with_targets",
+        "parts.py",
+        "self.count = spec.count",
+        'self.count = spec.count if split == "train" else 0',
+        "the split `validation` is empty",
+    ),
+    broken(
+        "dataset-tiny_dataset-splits_hold_pictures_with_targets",
+        "parts.py",
+        'Image.new("RGB", (20, 10), (index, 0, 0))',
+        'Image.new("L", (20, 10))',
+        "the picture of item 0 of `train` is L; give image.convert('RGB')",
+        name="grey",
+    ),
+    broken(
+        "dataset-tiny_dataset-splits_hold_pictures_with_targets",
+        "parts.py",
+        "(index, 0, 0)), index % 3",
+        "(index, 0, 0)), int.from_bytes(os.urandom(8), 'big')",
+        "item 0 of `train` is another one when asked again",
+        name="random",
+    ),
+    broken(
+        "dataset-tiny_dataset-targets_train_a_model",
+        "parts.py",
+        "index % 3",
+        "index + 3",
+        "`train`: model `tiny_model`: the label 3 is none of 0 to 2",
+    ),
+    # ---- quantization and export
+    broken(
+        "quantization-tiny_quantization-quantized_model_works_and_is_apart",
+        "parts.py",
+        "made = copy.deepcopy(model)",
+        "made = model",
+        "quantizing `tiny_model` changes the model itself: `body.stem.0.weight`",
+        "quantize a copy",
+    ),
+    broken(
+        "quantization-tiny_quantization-quantized_model_works_and_is_apart",
+        "parts.py",
+        "    return made\n",
+        "    return nn.Sequential(made, nn.Linear(3, 4))\n",
+        "outputs of the quantized `tiny_model` are {'output': (2, 4)}, and the model's {'output': (2, 3)}",
+        name="shape",
+    ),
+    broken(
+        "quantization-tiny_quantization-quantized_model_works_and_is_apart",
+        "parts.py",
+        "    return made\n",
+        "    made.hook = lambda: 1\n    return made\n",
+        "the quantized `tiny_model` cannot be pickled",
+        name="pickle",
+    ),
+    broken(
+        "export-tiny_export-export_writes_one_whole_file",
+        "parts.py",
+        "    os.replace(temporary, path)",
+        "    path.write_bytes(temporary.read_bytes())",
+        "it leaves `model.part` beside its file",
+    ),
+    broken(
+        "export-tiny_export-export_writes_one_whole_file",
+        "parts.py",
+        'raise RegistryError(f"there is no folder {path.parent}")',
+        'path.parent.mkdir(parents=True)\n        raise RegistryError("no")',
+        "where the folder is missing it fails and leaves `no`, `no/such`",
+        name="folder",
+    ),
+    broken(
+        "export-tiny_export-export_writes_one_whole_file",
+        "parts.py",
+        "    os.replace(temporary, path)",
+        "    temporary.unlink()",
+        "nothing stands at the path that it was given, `model.tiny`",
+        name="nothing",
+    ),
+]
+
+
+@pytest.mark.parametrize(("case", "file", "old", "new", "told"), BROKEN)
+def test_a_broken_part_fails_and_is_told_why(
+    tiny: Make, case: str, file: str, old: str, new: str, told: tuple[str, ...]
+) -> None:
+    edits = [(file, old, new)]
+    if "self.noise" in new:
+        setup = "        self.dropout = "
+        edits.append((file, setup, f"        self.noise = torch.rand(channels)\n{setup}"))
+    outcome = ran(tiny(*edits), case)
+    assert outcome.state == "failed", outcome.message
+    for text in told:
+        assert text in outcome.message
