@@ -6,11 +6,11 @@ differs, or the file is not what was written, it counts as absent.
 
 from __future__ import annotations
 
+import binascii
 import contextlib
-import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -86,7 +86,7 @@ class IndexFile:
         own = [str(_stamp(os.stat(module))) for module in (__file__, Path(__file__).with_name("summary.py"))]
         parts = [f"{p.kind} {p.type} {p.spec_name} {p.renames} {p.origin}" for p in self._host.parts]
         files = [f"{path} {record.origin} {stamp}" for path, record, stamp in self._files]
-        return _digest([f"format {_FORMAT}", *own, *parts, *files])
+        return "\n".join([f"format {_FORMAT}", *own, *parts, *files])
 
     def read(self) -> list[Listed] | None:
         """What was written for exactly these files and plugins, or None."""
@@ -119,8 +119,9 @@ class IndexFile:
         if not self._kept:
             return None
         try:
-            name = _digest(f"{record.folder} {record.origin}" for record in self._records)
-            return cache_root() / "index" / f"{name}.json"
+            name = "\n".join(f"{record.folder} {record.origin}" for record in self._records)
+            # the key inside tells the sets of plugins apart, and this is there before a digest is imported
+            return cache_root() / "index" / f"{binascii.crc32(os.fsencode(name)):08x}.json"
         except (OSError, RuntimeError):
             return None
 
@@ -155,10 +156,6 @@ def _scan(folder: str) -> Iterator[tuple[str, tuple[int, ...]]]:
 
 def _stamp(seen: os.stat_result) -> tuple[int, ...]:
     return seen.st_size, seen.st_mtime_ns, seen.st_ctime_ns, seen.st_ino
-
-
-def _digest(lines: Iterable[str]) -> str:
-    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _forget_oldest(folder: Path) -> None:

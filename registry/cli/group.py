@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import os
 import sys
 import warnings
 from typing import Any, TextIO
@@ -87,6 +88,8 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; the entry point of the script `registry`."""
+    # finding plugins of pydantic searches everything that is installed, a second time
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(100_000, 50, 100)  # thousands of small objects that live for one document only
     warnings.showwarning = _show_warning(warnings.showwarning)
     warnings.simplefilter("always", RegistryWarning)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import marshal
 from collections import OrderedDict
@@ -182,8 +181,8 @@ class ModelSpec(AboutSpec):
     accepts: Annotated[
         Listed[str], Field(max_length=100, description="Ids of warnings that the author knows about, such as `REG207`.")
     ] = ()
-    figures: Annotated[FiguresSpec, Field(description="Published figures.")] = FiguresSpec()
-    budget: Annotated[BudgetSpec, Field(description="Upper limits.")] = BudgetSpec()
+    figures: Annotated[FiguresSpec, Field(description="Published figures.", default_factory=FiguresSpec)]
+    budget: Annotated[BudgetSpec, Field(description="Upper limits.", default_factory=BudgetSpec)]
 
     def parts(self) -> Iterator[tuple[str, PartSpec]]:
         """Each part of the model with the key that holds it."""
@@ -274,5 +273,7 @@ class ModelSpec(AboutSpec):
 
     def digest(self) -> str:
         """SHA-256 (64 hex digits) of the spec's canonical JSON: equal specs, equal digests."""
+        import hashlib
+
         text = json.dumps(self.model_dump(mode="json"), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()
