@@ -16,6 +16,7 @@ from registry.catalog.summary import Summary
 from registry.diagnostics import Diagnostic, SpecError, errors
 from registry.errors import ConflictError, UnknownNameError
 from registry.host import PluginHost
+from registry.host.names import Former, choices, only_rename, split
 from registry.source import Source, Span
 from registry.specs import Rename
 from registry.suggest import did_you_mean
@@ -95,13 +96,21 @@ class Catalog:
         return {}
 
     def former(self, kind: str, name: str) -> Rename | None:
-        """The rename of a document's name that was given up and is no other document's now; else None."""
-        bare = name.rpartition("/")[2]
-        return None if (kind, bare) in self._index else self._former.get((kind, bare))
+        """The rename of a document's name that was given up and is no document's now; else None."""
+        if not self._former:
+            return None
+        distribution, bare = split(name)
+        owners = [_distribution(listed) for listed in self._index.get((kind, bare), ())]
+        return only_rename(distribution, self._former.get((kind, bare), ()), owners)
 
     @cached_property
-    def _former(self) -> dict[tuple[str, str], Rename]:
-        return {(d.kind, old): Rename(d.name, until) for d in self.listed for old, until in d.former.items()}
+    def _former(self) -> dict[tuple[str, str], list[Former]]:
+        former: dict[tuple[str, str], list[Former]] = {}
+        for listed in self.listed:
+            for old, until in listed.former.items():
+                rename = Rename(listed.name, until)
+                former.setdefault((listed.kind, old), []).append((_distribution(listed), rename))
+        return former
 
     @cached_property
     def _index(self) -> dict[tuple[str, str], list[Listed]]:
@@ -117,11 +126,10 @@ class Catalog:
 
     def providers(self, kind: str, name: str) -> list[Listed]:
         """Every document that answers to a name, or to `distribution/name`."""
-        distribution, _, bare = name.rpartition("/")
-        rename = self.former(kind, bare)
-        bare = bare if rename is None else rename.name
-        found = self._index.get((kind, bare), [])
-        return [d for d in found if not distribution or (d.origin and d.origin.distribution == distribution)]
+        distribution, bare = split(name)
+        rename = self.former(kind, name)
+        found = self._index.get((kind, bare if rename is None else rename.name), [])
+        return [listed for listed in found if distribution in ("", _distribution(listed))]
 
     def named(self, kind: str, name: str) -> Document:
         """The document of that kind and name or alias; `distribution/name` chooses between several.
@@ -131,14 +139,14 @@ class Catalog:
             ConflictError: documents of several plugins have it.
             SpecError: as `document`.
         """
-        bare = name.rpartition("/")[2]
         found = self.providers(kind, name)
         if not found:
             raise UnknownNameError(self._unknown(kind, name))
         if len(found) > 1:
-            listed = ", ".join(f"{d.origin} in {d.file}" for d in found)
-            choices = " or ".join(f"`{d.origin.distribution}/{bare}`" for d in found if d.origin is not None)
-            raise ConflictError(f"several {kind} documents answer to `{bare}`: {listed}; write {choices}")
+            bare = split(name)[1]
+            told = ", ".join(f"{listed.origin} in {listed.file}" for listed in found)
+            hint = choices([listed.origin for listed in found if listed.origin is not None], bare)
+            raise ConflictError(f"several {kind} documents answer to `{bare}`: {told}; {hint}")
         return self.document(found[0])
 
     def in_file(self, kind: str, path: str | Path) -> Document:
@@ -199,6 +207,10 @@ class _Parents:
         if len(self._kept) > self._MOST:
             self._kept.popitem(last=False)
         return found
+
+
+def _distribution(listed: Listed) -> str:
+    return listed.origin.distribution if listed.origin is not None else ""
 
 
 def _only(documents: list[Document], kind: str, path: str | Path) -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from registry.host.names import split
 from registry.source import Entry, Mapping, Node, Scalar
 
 #: Keys whose value decides which other keys there are.
@@ -29,11 +30,14 @@ def merge(base: Node | None, over: Node) -> Node:
 def _changes_type(base: Mapping, over: Mapping) -> bool:
     for key in DISCRIMINATORS:
         old, new = base.get(key), over.get(key)
-        if isinstance(old, Scalar) and isinstance(new, Scalar) and _bare(old.value) != _bare(new.value):
+        if isinstance(old, Scalar) and isinstance(new, Scalar) and _differ(old.value, new.value):
             return True
     return False
 
 
-def _bare(value: object) -> object:
-    """A type without the distribution that it may be written with."""
-    return value.rpartition("/")[2] if isinstance(value, str) else value
+def _differ(old: object, new: object) -> bool:
+    """Whether two types are not the same, one of which may be written without its distribution."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return old != new
+    (old_owner, old_name), (new_owner, new_name) = split(old), split(new)
+    return old_name != new_name or ("" not in (old_owner, new_owner) and old_owner != new_owner)

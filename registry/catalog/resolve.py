@@ -11,6 +11,7 @@ from registry.catalog.merge import merge
 from registry.diagnostics import Diagnostic, Related, SpecError
 from registry.errors import RegistryError
 from registry.host import PluginHost
+from registry.host.names import split
 from registry.source import Entry, Mapping, Node, Scalar, Sequence, Span
 from registry.specs import PART_KINDS
 
@@ -132,7 +133,7 @@ class Resolver:
 
     def _is_type(self, kind: str, name: str) -> bool:
         """True for the type of a part, unless a document has that name."""
-        distribution, _, bare = name.rpartition("/")
+        distribution, bare = split(name)
         rename = self._host.former_type(kind, name)
         bare = bare if rename is None else rename.name
         known = any(

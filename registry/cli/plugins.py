@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from dataclasses import asdict
@@ -13,6 +14,7 @@ from registry.cli import options, output
 from registry.host import PluginRecord
 
 if TYPE_CHECKING:
+    from registry.registry import Registry
     from registry.testing import Outcome
 
 
@@ -36,10 +38,11 @@ class _Actions(click.Group):
 @options.output_format
 @click.pass_context
 def command(ctx: click.Context, output_format: str) -> None:
-    """List installed plugins with their state, parts, documents and load time.
+    """List installed plugins with their state, parts, documents and load time, and what is wrong with them.
 
-    REGISTRY_PLUGINS and REGISTRY_DISABLED_PLUGINS (comma-separated names of plugins or distributions) allow and block;
-    REGISTRY_STRICT_PLUGINS=1 makes a failed plugin an error.
+    States: loaded; faulty (it works but for what is told below the table); failed (it is left out); disabled. With
+    REGISTRY_PLUGINS only the plugins or distributions it names are loaded beside the built-in ones (comma-separated; empty:
+    none), REGISTRY_DISABLED_PLUGINS blocks some, and REGISTRY_STRICT_PLUGINS=1 makes a failed or faulty plugin an error.
     """
     if ctx.invoked_subcommand is not None:
         ctx.obj = output_format
@@ -47,29 +50,37 @@ def command(ctx: click.Context, output_format: str) -> None:
     from registry import default_registry
 
     registry = default_registry()
-    documents: dict[str, list[str]] = {}
-    for document in registry.library.catalog.documents:
-        if document.origin is not None:
-            key = f"{document.origin.distribution}/{document.origin.plugin}"
-            documents.setdefault(key, []).append(f"{document.kind} {document.name}")
-    data = [_as_data(record, documents) for record in registry.plugins]
+    data = [_as_data(registry, record) for record in registry.plugins]
+    faulty = any(d["problems"] for d in data)
     if output_format == "json":
         output.echo_json(data)
-        return
+    else:
+        click.echo("\n".join(_table(data)))
+    if faulty and os.environ.get("REGISTRY_STRICT_PLUGINS") == "1":
+        sys.exit(1)
+
+
+def _table(data: list[dict[str, Any]]) -> list[str]:
+    """A line a plugin, then what is wrong with each."""
     rows = [
         [
             d["name"],
             d["distribution"],
             d["version"],
-            d["state"],
+            d["state"] if d["state"] != "loaded" or not d["problems"] else "faulty",
             f"{1000 * d['seconds']:.1f} ms",
             str(len(d["documents"])),
-            d["error"] or ", ".join([*d["parts"], *(f"verb {verb}" for verb in d["verbs"])]) or "-",
+            ", ".join([*d["parts"], *(f"verb {verb}" for verb in d["verbs"])]) or "-",
         ]
         for d in data
     ]
     header = ["NAME", "DISTRIBUTION", "VERSION", "STATE", "LOADED IN", "DOCUMENTS", "BRINGS"]
-    click.echo(output.table(rows, header=header, right=[4, 5]))
+    lines = [output.table(rows, header=header, right=[4, 5])]
+    for d in data:
+        if d["problems"]:
+            lines += ["", f"{d['distribution']}/{d['name']}"]
+            lines += [f"  {output.printable(problem)}" for problem in d["problems"]]
+    return lines
 
 
 @command.command("check")
@@ -114,17 +125,22 @@ def _report(outcomes: list[Outcome], counts: Counter[Any]) -> list[str]:
     return [*lines, *([""] if lines else []), total]
 
 
-def _as_data(record: PluginRecord, documents: dict[str, list[str]]) -> dict[str, Any]:
+def _as_data(registry: Registry, record: PluginRecord) -> dict[str, Any]:
+    from registry.catalog.conflicts import conflicts
+    from registry.host.inspection import faults
+
     origin, brought = record.origin, record.contribution
+    catalog = registry.library.catalog
     return {
         "name": origin.plugin,
         "distribution": origin.distribution,
         "version": origin.version,
         "state": record.state,
         "error": record.error,
+        "problems": [*faults(registry.host, record), *conflicts(catalog, origin)],
         "seconds": round(record.seconds, 6),
         "parts": [f"{part.kind} {part.type}" for part in brought.parts],
         "categories": [categories.name for categories in brought.categories],
         "verbs": [command.name for command in brought.commands],
-        "documents": documents.get(f"{origin.distribution}/{origin.plugin}", []),
+        "documents": [f"{listed.kind} {listed.name}" for listed in catalog.listed if listed.origin == origin],
     }

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from registry.errors import ConflictError, PluginError, RegistryWarning, UnknownNameError
-from registry.host.discovery import Candidate, normal_name
+from registry.host.discovery import Candidate
 from registry.host.heavy import HeavyImports
 from registry.host.loading import Loader
+from registry.host.names import Former, choices, only_rename, split
 from registry.host.records import (
     CatalogRecord,
     CategoriesRecord,
@@ -110,14 +111,20 @@ class PluginHost:
         return {(p.kind, p.type): p for p in reversed(self.parts) if counts[p.kind, p.type] == 1}
 
     def former_type(self, kind: str, type_name: str) -> Rename | None:
-        """The rename of a type that was given up and is no other part's type now; else None."""
-        return self._former_types.get((kind, type_name.rpartition("/")[2])) if self._former_types else None
+        """The rename of a type that was given up and is no part's type now; else None."""
+        if not self._former_types:
+            return None
+        distribution, bare = split(type_name)
+        owners = [part.origin.distribution for part in self.parts if (part.kind, part.type) == (kind, bare)]
+        return only_rename(distribution, self._former_types.get((kind, bare), ()), owners)
 
     @cached_property
-    def _former_types(self) -> dict[tuple[str, str], Rename]:
-        present = {(part.kind, part.type) for part in self.parts}
-        former = {(p.kind, old): Rename(p.type, until) for p in reversed(self.parts) for old, until in p.renames}
-        return {key: rename for key, rename in former.items() if key not in present}
+    def _former_types(self) -> dict[tuple[str, str], list[Former]]:
+        former: dict[tuple[str, str], list[Former]] = {}
+        for part in self.parts:
+            for old, until in part.renames:
+                former.setdefault((part.kind, old), []).append((part.origin.distribution, Rename(part.type, until)))
+        return former
 
     def categories_named(self, name: str) -> CategoriesRecord:
         """The list of class names of that name; raises as `part` does."""
@@ -207,18 +214,20 @@ def import_attribute(path: Any, origin: Origin) -> Any:
 
 
 def _choose(records: list[R], name_of: Callable[[R], str], what: str, name: str) -> R:
-    distribution, _, bare = name.rpartition("/")
-    matching = [record for record in records if name_of(record) == bare]
-    if distribution:
-        matching = [record for record in matching if record.origin.distribution == normal_name(distribution)]
-    if not matching or name.startswith("/"):
-        prefix = [f"{record.origin.distribution}/" if distribution else "" for record in records]
+    distribution, bare = split(name)
+    matching = [
+        record
+        for record in records
+        if name_of(record) == bare and distribution in ("", record.origin.distribution) and not name.startswith("/")
+    ]
+    if not matching:
         if not records:
             raise UnknownNameError(f"unknown {what} `{name}`; no plugin brings a {what}")
+        prefix = [f"{record.origin.distribution}/" if distribution else "" for record in records]
         hint = did_you_mean(name, [before + name_of(record) for before, record in zip(prefix, records, strict=True)])
         raise UnknownNameError(f"unknown {what} `{name}`" + (f"; {hint}" if hint else ""))
     if len(set(matching)) > 1:
-        providers = ", ".join(str(record.origin) for record in matching)
-        choices = " or ".join(f"`{record.origin.distribution}/{bare}`" for record in matching)
-        raise ConflictError(f"several plugins provide the {what} `{bare}`: {providers}; write {choices}")
+        origins = [record.origin for record in matching]
+        providers = ", ".join(map(str, origins))
+        raise ConflictError(f"several plugins provide the {what} `{bare}`: {providers}; {choices(origins, bare)}")
     return matching[0]

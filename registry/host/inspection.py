@@ -8,6 +8,7 @@ from importlib.machinery import ModuleSpec, PathFinder
 
 from registry.errors import PluginError
 from registry.host.host import PluginHost
+from registry.host.names import choices
 from registry.host.records import PartRecord, PluginRecord
 
 
@@ -29,9 +30,9 @@ def _of_part(host: PluginHost, part: PartRecord) -> Iterator[str]:
             yield f"the {part.kind} `{part.type}` has the {label} `{path}`, and there is no such module"
     others = [other for other in host.parts if (other.kind, other.type) == (part.kind, part.type) and other != part]
     if others:
-        listed = ", ".join(str(other.origin) for other in others)
-        choices = " or ".join(f"`{other.origin.distribution}/{part.type}`" for other in (part, *others))
-        yield f"the {part.kind} `{part.type}` is also provided by {listed}; documents must write {choices}"
+        told = ", ".join(str(other.origin) for other in others)
+        hint = choices([part.origin, *(other.origin for other in others)], part.type)
+        yield f"the {part.kind} `{part.type}` is also provided by {told}; {hint}"
 
 
 def _is_there(module: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,8 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
-from registry.errors import PluginError, RegistryWarning
+import registry.current
+from registry.cli.group import cli
+from registry.errors import ConflictError, PluginError, RegistryWarning
 from registry.host.inspection import faults
 from registry.registry import Registry
 
@@ -200,8 +204,94 @@ def test_types_that_two_plugins_provide_are_told_for_both(site: Path) -> None:
     for name, other in (("one", "two"), ("two", "one")):
         assert faults_of(made, name) == [
             f"the head `shared_mouth` is also provided by {other} 1.0 (plugin `{other}`); "
-            f"documents must write `{name}/shared_mouth` or `{other}/shared_mouth`"
+            f"write `{name}/shared_mouth` or `{other}/shared_mouth`"
         ]
+
+
+def test_two_plugins_of_one_distribution_with_one_type_cannot_be_told_apart(site: Path) -> None:
+    hook = PLUGIN.replace('"{package}_mouth"', '"shared_mouth"')
+    install(site, "pair", plugin=hook, specs=SPECS.replace("{package}_mouth", "shared_mouth"))
+    other = (site / "pair" / "plugin.py").read_text().replace("mouth:build", "mouth:build2")
+    (site / "pair" / "second.py").write_text(other)
+    (site / "pair-1.0.dist-info" / "entry_points.txt").write_text("[registry]\none = pair.plugin\ntwo = pair.second\n")
+    made = Registry()
+    hint = "the distribution `pair` has it twice: one of them must be renamed, or a plugin blocked"
+    assert faults_of(made, "one") == [f"the head `shared_mouth` is also provided by pair 1.0 (plugin `two`); {hint}"]
+    with pytest.raises(ConflictError, match=hint):
+        made.host.part("head", "pair/shared_mouth")
+
+
+# ---- the verb ------------------------------------------------------------------------------------------------------------
+
+DOCUMENT = "kind: model\nname: shared_face\naliases: [{name}_face]\nextends: mobilenet_v3_small\n"
+
+
+def shown(*arguments: str) -> Result:
+    registry.current._registry.cache_clear()
+    try:
+        return CliRunner().invoke(cli, ["plugins", *arguments])
+    finally:
+        registry.current._registry.cache_clear()
+
+
+@pytest.fixture
+def everything_wrong(site: Path) -> Path:
+    """One plugin in each state, and two with a document of one name."""
+    install(site, "broken", plugin="raise RuntimeError('no')")
+    install(site, "blocked")
+    install(site, "lost", plugin=PLUGIN.replace("{package}.mouth:build", "{package}.throat:build"))
+    for name in ("one", "two"):
+        install(site, name, plugin=PLUGIN + '    register.catalog("{package}", "catalog")\n')
+        (site / name / "catalog").mkdir()
+        (site / name / "catalog" / "face.yaml").write_text(DOCUMENT.format(name=name))
+    return site
+
+
+@pytest.mark.filterwarnings("ignore::registry.errors.RegistryWarning")
+def test_the_verb_shows_every_state_and_what_is_wrong(everything_wrong: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_DISABLED_PLUGINS", "blocked")
+    data = {entry["name"]: entry for entry in json.loads(shown("--format", "json").stdout)}
+    names = ("broken", "blocked", "lost", "one", "two")
+    assert {name: data[name]["state"] for name in names} == {
+        "broken": "failed",
+        "blocked": "disabled",
+        "lost": "loaded",
+        "one": "loaded",
+        "two": "loaded",
+    }
+    assert data["broken"]["problems"] == [data["broken"]["error"]] == ["RuntimeError: no"]
+    assert data["blocked"]["problems"] == []
+    assert data["lost"]["problems"] == [
+        "the head `lost_mouth` has the target `lost.throat:build`, and there is no such module"
+    ]
+    file = everything_wrong / "two" / "catalog" / "face.yaml"
+    assert data["one"]["problems"] == [
+        f"the model document `shared_face` is also one of two 1.0 (plugin `two`) in {file}; "
+        "write `one/shared_face` or `two/shared_face`"
+    ]
+    assert data["one"]["documents"] == ["model shared_face"]
+    text = shown()
+    assert text.exit_code == 0
+    states = {line.split()[0]: line.split()[3] for line in text.stdout.splitlines() if len(line.split()) > 5}
+    assert {name: states[name] for name in names} == {
+        "broken": "failed",
+        "blocked": "disabled",
+        "lost": "faulty",
+        "one": "faulty",
+        "two": "faulty",
+    }
+    assert "\nbroken/broken\n  RuntimeError: no\n" in text.stdout
+    assert "\nlost/lost\n  the head `lost_mouth` has the target" in text.stdout
+
+
+def test_a_faulty_plugin_is_an_error_of_the_verb_in_strict_mode(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REGISTRY_STRICT_PLUGINS", "1")
+    install(site, "good")
+    assert shown().exit_code == 0
+    install(site, "lost", plugin=PLUGIN.replace("{package}.mouth:build", "{package}.throat:build"))
+    result = shown()
+    assert result.exit_code == 1
+    assert "there is no such module" in result.stdout
 
 
 def test_the_reason_of_a_failure_is_among_them(site: Path) -> None:
