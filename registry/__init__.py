@@ -24,6 +24,7 @@ from registry.current import (
     local_parts,
     quantization,
     recipe,
+    task,
 )
 from registry.diagnostics import Diagnostic, SpecError
 from registry.errors import (
@@ -153,5 +154,6 @@ __all__ = [
     "quantization",
     "recipe",
     "save",
+    "task",
     "validate",
 ]

@@ -9,7 +9,7 @@ from registry.errors import ImageError, RegistryError
 from registry.images import read_image
 from registry.registry import Registry
 from registry.specs import ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 
 if TYPE_CHECKING:
     import torch

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from registry.assemble import InputRule
-    from registry.task import Task
+    from registry.tasks import Task
     from registry.weights import Choice, WeightsRequest
 
 #: Dotted or nested settings, or assignments such as `backbone.width_mult=0.5`.

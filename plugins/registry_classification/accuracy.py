@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from registry.errors import RegistryError
-from registry.task import Metric
+from registry.tasks import Metric
 
 if TYPE_CHECKING:
     import torch

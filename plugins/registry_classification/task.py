@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from registry.errors import RegistryError
 from registry.modules.picture import preprocess
 from registry.specs import HeadSpec, ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 from registry_classification.accuracy import Accuracy
 from registry_classification.drawing import draw_classes
 from registry_classification.specs import ClassificationSpec

@@ -10,7 +10,7 @@ from torch import nn
 
 from registry.predictor import Predictor
 from registry.specs import HeadSpec, ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 from registry_demo.scenes import Scene
 
 BATCH = 8

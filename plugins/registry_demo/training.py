@@ -9,7 +9,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-from registry.task import Task
+from registry.tasks import Task
 from registry_demo.digits import Split
 
 BATCH = 64

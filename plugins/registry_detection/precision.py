@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import MissingExtraError, RegistryError
-from registry.task import Metric
+from registry.tasks import Metric
 
 if TYPE_CHECKING:
     import torch

@@ -13,7 +13,7 @@ from torchvision.transforms import functional as F
 
 from registry.errors import RegistryError
 from registry.specs import HeadSpec, ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 from registry_detection.drawing import draw_boxes
 from registry_detection.precision import AveragePrecision
 from registry_detection.specs import DetectionSpec

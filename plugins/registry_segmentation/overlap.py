@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from registry.errors import RegistryError
-from registry.task import Metric
+from registry.tasks import Metric
 
 if TYPE_CHECKING:
     from registry_segmentation.task import Segmentation

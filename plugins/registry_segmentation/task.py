@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from registry.errors import MissingExtraError, RegistryError
 from registry.modules.picture import preprocess
 from registry.specs import HeadSpec, ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 from registry_segmentation.checks import check_masks
 from registry_segmentation.drawing import draw_mask, id_picture
 from registry_segmentation.overlap import Overlap

@@ -19,7 +19,7 @@ from registry.assemble.fit import Wishes, fit, fit_backbone
 from registry.errors import RegistryError, RegistryWarning, WeightsError
 from registry.host import PluginHost
 from registry.specs import ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 from registry.weights import read_state_dict
 
 if TYPE_CHECKING:

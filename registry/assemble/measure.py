@@ -9,7 +9,7 @@ from registry.assemble.construct import construct_apart, construct_backbone, con
 from registry.errors import RegistryError
 from registry.host import PluginHost
 from registry.specs import ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 
 if TYPE_CHECKING:
     import torch

@@ -161,7 +161,7 @@ def _value(item: Any, place: Place) -> Diagnostic:
         place = locate(place.node, [key]) if isinstance(place.node, Mapping) and key in place.node.entries else place
     if item["type"] == "weights_source":
         hint = "write torchvision:ENUM.ENTRY, hf://OWNER/REPO/FILE, or a path such as ./model.safetensors"
-    if rule == "REG107":
+    if rule == "REG107" or item["type"] == "value_error":  # a plugin's own validator says what to write in the same way
         message, _, after = message.partition("; ")
         hint = after or None
     return Diagnostic(rule, "error", message, place.span, hint)
@@ -191,6 +191,7 @@ _KINDS = {
     "string_type": "a text",
     "tuple_type": "a list",
     "list_type": "a list",
+    "none_required": "nothing",
     "dict_type": "a mapping",
     "model_type": "a mapping",
     "is_instance_of": "a mapping",

@@ -69,11 +69,11 @@ class Registrar:
     def head(
         self, type: str, *, spec: Spec, target: Target, init: Target | None = None, renames: Renames | None = None
     ) -> None:
-        """A head. `target` is called as `build(spec, backbone, model_spec)` and returns the whole model; see `backbone`."""
+        """A head. `target` is called as `build(spec, backbone, backbone_spec)` and returns the whole model; see `backbone`."""
         self._part("head", type, spec, target, init, renames)
 
     def task(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:
-        """A task. `target` is a `registry.task.Task`, called as `Task(spec, categories)`."""
+        """A task. `target` is a `registry.tasks.Task`, called as `Task(spec, categories)`."""
         self._part("task", type, spec, target, renames=renames)
 
     def dataset(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:

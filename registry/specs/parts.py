@@ -105,6 +105,8 @@ class HeadSpec(PartSpec):
     depends_on_image: ClassVar[bool] = False
     #: True if `torch.export` can trace the whole model in eval mode, for any size of batch.
     exportable: ClassVar[bool] = True
+    #: False for a head without classes, such as one that measures depth; it has `num_classes: Literal[1] = 1`.
+    tells_classes: ClassVar[bool] = True
 
     num_classes: Annotated[int, Field(ge=1, le=1_000_000, description="Number of classes the head tells apart.")]
 

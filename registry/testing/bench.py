@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from registry.registry import Registry
-    from registry.task import Task
+    from registry.tasks import Task
 
 #: Sides that images are tried with, in pixels; the first that the model takes is used.
 _SIDES = (64, 96, 128, 192, 256, 320, 384, 512)

@@ -25,7 +25,7 @@ from registry.image_files import find_images
 from registry.predictor import Predictor
 from registry.registry import Registry
 from registry.specs import BackboneSpec, FeatureMap, Finding, HeadSpec, TaskSpec
-from registry.task import Task
+from registry.tasks import Task
 
 # ---- a task that tells how strong each colour is ---------------------------------------------------------------------
 

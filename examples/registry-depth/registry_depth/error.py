@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from registry.errors import RegistryError
-from registry.task import Metric
+from registry.tasks import Metric
 from registry_depth.checks import counted
 
 if TYPE_CHECKING:

@@ -98,6 +98,7 @@ class DepthDecoderSpec(HeadSpec):
     """
 
     task: ClassVar[str] = "depth"
+    tells_classes: ClassVar[bool] = False
 
     type: Annotated[Literal["depth_decoder"], Field(description="Registered type of the part.")] = "depth_decoder"
     num_classes: Annotated[Literal[1], Field(description="A depth has no classes; 1.")] = 1

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from registry.errors import RegistryError
 from registry.modules.picture import preprocess
 from registry.specs import HeadSpec, ModelSpec
-from registry.task import Task
+from registry.tasks import Task
 from registry_depth.checks import check_depths, counted
 from registry_depth.drawing import depth_picture, draw_depth
 from registry_depth.error import DepthError

@@ -33,7 +33,7 @@ def test_every_document_is_right_and_of_this_task() -> None:
 @pytest.mark.parametrize(
     ("document", "expected"),
     [
-        ("task: {categories: [wall]}", ("REG199", "a depth has no classes to name; write null", None)),
+        ("task: {categories: [wall]}", ("REG199", "a depth has no classes to name", "write null")),
         ("head: {num_classes: 2}", ("REG105", "2 is none of the choices", "known: `1`")),
         (
             "task: {min_depth: 10}",

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import re
-import site
-import subprocess
 import sys
-import venv
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -19,17 +16,7 @@ from registry_scaffold.command import new_plugin
 
 from registry.specs import PART_KINDS
 
-_LEFT_OUT = ("PYTHON", "VIRTUAL_ENV", "PIP_REQUIRE", "REGISTRY_", "GITHUB_", "PYTEST_")
-
-
-def run(*command: object, cwd: Path) -> str:
-    """What a command prints, started without this process's settings; the test fails where it fails."""
-    clean = {key: value for key, value in os.environ.items() if not key.startswith(_LEFT_OUT)}
-    words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=cwd, env=clean, capture_output=True, text=True, check=False)
-    if done.returncode:
-        pytest.fail(f"{' '.join(words)}\n{done.stdout}\n{done.stderr}", pytrace=False)
-    return done.stdout
+RunAlone = Callable[..., str]
 
 
 def needs(*modules: str) -> None:
@@ -49,34 +36,23 @@ def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def python(written: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Python of a fresh environment that sees this one's packages and has every plugin of `written` installed."""
-    needs("hatchling", "pip")
-    folder = tmp_path_factory.mktemp("environment") / "venv"
-    venv.create(folder, with_pip=False)
-    own = next(folder.glob("lib*/**/site-packages"))
-    places = [place for place in [*site.getsitepackages(), site.getusersitepackages()] if Path(place).is_dir()]
-    lines = [f"import site; site.addsitedir({place!r})\n" for place in places]
-    (own / "parent.pth").write_text("".join(lines), encoding="utf-8")
-    python = folder / ("Scripts" if os.name == "nt" else "bin") / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    editable = [word for kind in PART_KINDS for word in ("-e", written / f"trial-{kind}")]
-    run(*install, "--no-build-isolation", *editable, cwd=folder)
-    return python
+def python(written: Path, environment_with: Callable[..., Path]) -> Path:
+    """Python of a fresh environment that has every plugin of `written` installed."""
+    return environment_with(*(written / f"trial-{kind}" for kind in PART_KINDS), editable=True)
 
 
-def test_the_default_kind_passes_its_own_tests(written: Path, python: Path) -> None:
-    shown = run(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=written / "trial-head")
+def test_the_default_kind_passes_its_own_tests(written: Path, python: Path, run_alone: RunAlone) -> None:
+    shown = run_alone(python, "-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=written / "trial-head")
     assert " passed" in shown
     assert " skipped" not in shown
 
 
 @pytest.mark.slow
-def test_every_other_kind_passes_its_own_tests(written: Path, python: Path) -> None:
+def test_every_other_kind_passes_its_own_tests(written: Path, python: Path, run_alone: RunAlone) -> None:
     """In one process, since most of the time goes into importing torch."""
     folders = [f"trial-{kind}" for kind in PART_KINDS if kind != "head"]
     options = ["-v", "-p", "no:cacheprovider", "--import-mode=importlib", "--rootdir=."]
-    shown = run(python, "-m", "pytest", *options, *folders, cwd=written)
+    shown = run_alone(python, "-m", "pytest", *options, *folders, cwd=written)
     assert " SKIPPED" not in shown
     for folder in folders:
         package = folder.replace("-", "_")
@@ -84,56 +60,63 @@ def test_every_other_kind_passes_its_own_tests(written: Path, python: Path) -> N
         assert re.search(rf"^{folder}/tests/test_{package}\.py::.* PASSED", shown, flags=re.MULTILINE)
 
 
-def test_the_registry_knows_the_parts(written: Path, python: Path) -> None:
+def test_the_registry_knows_the_parts(written: Path, python: Path, run_alone: RunAlone) -> None:
     plugins = {
-        p["name"]: p for p in json.loads(run(python, "-m", "registry.cli", "plugins", "--format=json", cwd=written))
+        p["name"]: p
+        for p in json.loads(run_alone(python, "-m", "registry.cli", "plugins", "--format=json", cwd=written))
     }
     for kind in PART_KINDS:
         plugin = plugins[f"trial_{kind}"]
         assert (plugin["state"], plugin["distribution"]) == ("loaded", f"trial-{kind}")
         assert f"{kind} trial_{kind}" in plugin["parts"]
         assert len(plugin["documents"]) == 1
-    listed = json.loads(run(python, "-m", "registry.cli", "list", "trial_*", "--format=json", cwd=written))
+    listed = json.loads(run_alone(python, "-m", "registry.cli", "list", "trial_*", "--format=json", cwd=written))
     assert [model["name"] for model in listed] == ["trial_backbone_small", "trial_head_small", "trial_task_small"]
     assert [model["problem"] for model in listed] == [None] * 3
 
 
 @pytest.mark.parametrize("deep", [[], pytest.param(["--deep"], marks=pytest.mark.slow)], ids=["plain", "deep"])
-def test_its_documents_are_valid_to_the_letter(deep: list[str], written: Path, python: Path) -> None:
-    shown = run(python, "-m", "registry.cli", "validate", "--strict", *deep, ".", cwd=written)
+def test_its_documents_are_valid_to_the_letter(
+    deep: list[str], written: Path, python: Path, run_alone: RunAlone
+) -> None:
+    shown = run_alone(python, "-m", "registry.cli", "validate", "--strict", *deep, ".", cwd=written)
     assert shown == f"{len(PART_KINDS)} files: no problems\n"
 
 
 @pytest.mark.parametrize("kind", [pytest.param("head", marks=pytest.mark.slow), "dataset"])
-def test_the_last_of_the_next_commands_works(kind: str, written: Path, python: Path, tmp_path: Path) -> None:
+def test_the_last_of_the_next_commands_works(
+    kind: str, written: Path, python: Path, tmp_path: Path, run_alone: RunAlone
+) -> None:
     result = CliRunner().invoke(new_plugin, [f"trial-{kind}", "--part", kind, "--into", str(tmp_path), "--format=json"])
     program, *arguments = json.loads(result.stdout)["next"][-1].split()
     assert program == "registry"
-    assert f"trial_{kind}" in run(python, "-m", "registry.cli", *arguments, cwd=written)
+    assert f"trial_{kind}" in run_alone(python, "-m", "registry.cli", *arguments, cwd=written)
 
 
 @pytest.mark.parametrize("name", ["{}-x", "{}-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"])
-def test_ruff_finds_nothing_whatever_the_length_of_the_name(name: str, tmp_path: Path) -> None:
+def test_ruff_finds_nothing_whatever_the_length_of_the_name(name: str, tmp_path: Path, run_alone: RunAlone) -> None:
     needs("ruff")
     for kind in PART_KINDS:
         result = CliRunner().invoke(new_plugin, [name.format(kind)[:30], "--part", kind, "--into", str(tmp_path)])
         assert result.exit_code == 0, result.output
     for folder in sorted(tmp_path.iterdir()):
-        run(sys.executable, "-m", "ruff", "check", "--no-cache", "--extend-select", "E,F,W,I,B,UP", ".", cwd=folder)
-        run(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", ".", cwd=folder)
+        run_alone(
+            sys.executable, "-m", "ruff", "check", "--no-cache", "--extend-select", "E,F,W,I,B,UP", ".", cwd=folder
+        )
+        run_alone(sys.executable, "-m", "ruff", "format", "--no-cache", "--check", ".", cwd=folder)
 
 
 @pytest.mark.slow
-def test_mypy_finds_nothing(written: Path, tmp_path: Path) -> None:
+def test_mypy_finds_nothing(written: Path, tmp_path: Path, run_alone: RunAlone) -> None:
     needs("mypy")
     for kind in PART_KINDS:
-        run(sys.executable, "-m", "mypy", "--cache-dir", tmp_path, cwd=written / f"trial-{kind}")
+        run_alone(sys.executable, "-m", "mypy", "--cache-dir", tmp_path, cwd=written / f"trial-{kind}")
 
 
-def test_the_wheel_holds_the_catalog_and_the_entry_point(written: Path, tmp_path: Path) -> None:
+def test_the_wheel_holds_the_catalog_and_the_entry_point(written: Path, tmp_path: Path, run_alone: RunAlone) -> None:
     needs("hatchling", "pip")
     wheel = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
-    run(*wheel, "--wheel-dir", tmp_path, written / "trial-head", cwd=tmp_path)
+    run_alone(*wheel, "--wheel-dir", tmp_path, written / "trial-head", cwd=tmp_path)
     (path,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(path) as archive:
         names = archive.namelist()

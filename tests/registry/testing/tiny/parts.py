@@ -13,7 +13,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from registry.errors import RegistryError
-from registry.task import Metric, Task
+from registry.tasks import Metric, Task
 
 
 def backbone(spec):
