@@ -161,7 +161,7 @@ def _value(item: Any, place: Place) -> Diagnostic:
         place = locate(place.node, [key]) if isinstance(place.node, Mapping) and key in place.node.entries else place
     if item["type"] == "weights_source":
         hint = "write torchvision:ENUM.ENTRY, hf://OWNER/REPO/FILE, or a path such as ./model.safetensors"
-    if rule == "REG107" or item["type"] == "value_error":  # a plugin's own validator says what to write in the same way
+    if rule in ("REG107", "REG199"):  # a validator of a plugin's own says what to write in the same way
         message, _, after = message.partition("; ")
         hint = after or None
     return Diagnostic(rule, "error", message, place.span, hint)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import pytest
+from pydantic import AfterValidator
 
 import registry
 from registry.errors import ConflictError, PluginError, UnknownNameError
@@ -190,3 +191,29 @@ def test_a_registry_of_given_and_installed_plugins() -> None:
     made = registry.Registry([Plugin()], installed=True)
     assert made.load_spec(MODEL, overrides={"head": HEAD, "task.categories": None}).head.num_classes == 3
     assert registry.Registry([Plugin()]).list_models() == []
+
+
+def _refuse(value: str | None) -> str | None:
+    if value is not None:
+        raise ValueError("names are not for heads; write null")
+    return value
+
+
+class PickySpec(HeadSpec):
+    type: Literal["test_picky"] = "test_picky"
+    task: ClassVar[str] = "classification"
+    names: Annotated[str | None, AfterValidator(_refuse)] = None
+    nothing: None = None
+
+
+def test_what_a_plugins_own_validator_says_is_told_with_its_suggestion() -> None:
+    with registry.local_parts():
+        registry.head(PickySpec)(builds)
+        head = {"type": "test_picky", "num_classes": 3, "names": "a", "nothing": 1}
+        with pytest.raises(registry.SpecError) as caught:
+            registry.load_spec(MODEL, overrides={"head": head, "task.categories": None})
+    told = [(d.rule, d.message, d.suggestion) for d in caught.value.diagnostics]
+    assert told == [
+        ("REG199", "names are not for heads", "write null"),
+        ("REG103", "expected nothing, got 1", None),
+    ]
