@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from registry.errors import RegistryError
-from registry.specs import HeadSpec, ModelSpec, TaskSpec
+from registry.specs import HeadSpec, ModelSpec, RecipeSpec, TaskSpec
 
 if TYPE_CHECKING:
     import torch
@@ -70,6 +70,11 @@ class Task(ABC, Generic[S, R]):
     def preprocess(self, image: Image.Image) -> torch.Tensor:
         """An RGB picture as the model's input for one image, float32 (C, H, W)."""
 
+    def as_input(self, image: Image.Image) -> torch.Tensor:
+        """An RGB picture as the model's input at the size it has, as training takes it after its own crops: `preprocess`
+        without resizing, where that resizes."""
+        return self.preprocess(image)
+
     @abstractmethod
     def collate(self, inputs: list[torch.Tensor]) -> Any:
         """The model's argument for a batch of pre-processed images."""
@@ -78,7 +83,9 @@ class Task(ABC, Generic[S, R]):
         """Targets of single images, as data sets of the task yield them, as `losses` takes them; a list unless overridden."""
         return targets
 
-    def losses(self, model: nn.Module, inputs: Any, targets: Any, head: HeadSpec) -> dict[str, torch.Tensor]:
+    def losses(
+        self, model: nn.Module, inputs: Any, targets: Any, head: HeadSpec, recipe: RecipeSpec | None = None
+    ) -> dict[str, torch.Tensor]:
         """What a training step minimises the sum of, by name, after a check of the targets.
 
         Args:
@@ -86,6 +93,7 @@ class Task(ABC, Generic[S, R]):
             inputs: as `collate` returns them.
             targets: as `collate_targets` returns them.
             head: the model's head, which knows the number of classes and weights of its outputs.
+            recipe: how the model is trained, where a recipe says; a task reads the settings that concern its losses.
 
         Raises:
             RegistryError: targets that would fail, or silently train on nonsense.

@@ -12,10 +12,11 @@ from torch import nn
 from torch.nn import functional as F
 
 from registry.errors import RegistryError
-from registry.modules.picture import preprocess
-from registry.specs import HeadSpec, ModelSpec
+from registry.modules.picture import as_input, preprocess
+from registry.specs import HeadSpec, ModelSpec, RecipeSpec
 from registry.tasks import Task
 from registry_classification.accuracy import Accuracy
+from registry_classification.checks import check_labels
 from registry_classification.drawing import draw_classes
 from registry_classification.specs import ClassificationSpec
 
@@ -43,6 +44,10 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
         """See `registry.modules.picture.preprocess`; with a crop, H and W are its side."""
         return preprocess(self.spec.preprocessing, image, crop=self.spec.preprocessing.crop)
 
+    def as_input(self, image: Image.Image) -> torch.Tensor:
+        """An RGB picture as `preprocess` gives it, at the size that it has."""
+        return as_input(self.spec.preprocessing, image)
+
     def collate(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """Stacks inputs of one size to (N, C, H, W).
 
@@ -58,21 +63,24 @@ class ClassificationTask(Task[ClassificationSpec, Classification]):
         return torch.tensor(targets, dtype=torch.int64)
 
     def losses(
-        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
+        self,
+        model: nn.Module,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        head: HeadSpec,
+        recipe: RecipeSpec | None = None,
     ) -> dict[str, torch.Tensor]:
-        """Cross-entropy of labels, int64 (N), 0 to num_classes - 1.
+        """Cross-entropy, with the recipe's `label_smoothing` if it has one.
+
+        Args:
+            targets: labels, int64 (N), 0 to num_classes - 1; or probabilities, float (N, num_classes), of mixed images.
 
         Raises:
-            RegistryError: labels of another type, number or range.
+            RegistryError: targets of another type, number or range.
         """
-        if targets.dtype != torch.int64 or targets.shape != inputs.shape[:1]:
-            found = f"{targets.dtype} {tuple(targets.shape)}"
-            raise RegistryError(f"labels must be int64 ({inputs.shape[0]},), one an image, and are {found}")
-        low, high = (int(bound) for bound in targets.aminmax())
-        if low < 0 or high >= head.num_classes:
-            wrong = low if low < 0 else high
-            raise RegistryError(f"the label {wrong} is none of 0 to {head.num_classes - 1}")
-        return {"classification": F.cross_entropy(model(inputs), targets)}
+        check_labels(targets, len(inputs), head.num_classes)
+        smoothing = float(getattr(recipe, "label_smoothing", 0.0))
+        return {"classification": F.cross_entropy(model(inputs), targets, label_smoothing=smoothing)}
 
     def example(
         self, spec: ModelSpec, count: int, size: tuple[int, int], generator: torch.Generator

@@ -12,7 +12,7 @@ from torch import nn
 from torchvision.transforms import functional as F
 
 from registry.errors import RegistryError
-from registry.specs import HeadSpec, ModelSpec
+from registry.specs import HeadSpec, ModelSpec, RecipeSpec
 from registry.tasks import Task
 from registry_detection.drawing import draw_boxes
 from registry_detection.precision import AveragePrecision
@@ -58,7 +58,12 @@ class DetectionTask(Task[DetectionSpec, Detections]):
         return inputs
 
     def losses(
-        self, model: nn.Module, inputs: list[torch.Tensor], targets: list[dict[str, torch.Tensor]], head: HeadSpec
+        self,
+        model: nn.Module,
+        inputs: list[torch.Tensor],
+        targets: list[dict[str, torch.Tensor]],
+        head: HeadSpec,
+        recipe: RecipeSpec | None = None,
     ) -> dict[str, torch.Tensor]:
         """The model's own losses of targets with `boxes` (N, 4) in pixels and `labels` (N); it checks them itself."""
         losses: dict[str, torch.Tensor] = model(inputs, targets)

@@ -12,8 +12,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from registry.errors import MissingExtraError, RegistryError
-from registry.modules.picture import preprocess
-from registry.specs import HeadSpec, ModelSpec
+from registry.modules.picture import as_input, preprocess
+from registry.specs import HeadSpec, ModelSpec, RecipeSpec
 from registry.tasks import Task
 from registry_segmentation.checks import check_masks
 from registry_segmentation.drawing import draw_mask, id_picture
@@ -61,6 +61,10 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
         """An RGB picture as float32 (C, H, W), normalised, where C is the number of `mean` values: 1 for grey, 3 for RGB."""
         return preprocess(self.spec.preprocessing, image)
 
+    def as_input(self, image: Image.Image) -> torch.Tensor:
+        """An RGB picture as `preprocess` gives it, at the size that it has."""
+        return as_input(self.spec.preprocessing, image)
+
     def collate(self, inputs: list[torch.Tensor]) -> torch.Tensor:
         """Stacks inputs of one size to (N, C, H, W).
 
@@ -78,7 +82,12 @@ class SegmentationTask(Task[SegmentationSpec, Segmentation]):
         return torch.stack(targets).long()
 
     def losses(
-        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
+        self,
+        model: nn.Module,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        head: HeadSpec,
+        recipe: RecipeSpec | None = None,
     ) -> dict[str, torch.Tensor]:
         """Cross-entropy of each output of the model, the auxiliary one's times its weight.
 

@@ -31,7 +31,15 @@ def preprocess(spec: PictureSpec, image: Image.Image, *, crop: int | None = None
         picture = F.resize(picture, [spec.resize], interpolation=mode, antialias=spec.antialias)
     if crop is not None:
         picture = F.center_crop(picture, [crop])
-    tensor = picture if isinstance(picture, torch.Tensor) else F.pil_to_tensor(picture)
+    return _normalized(spec, picture if isinstance(picture, torch.Tensor) else F.pil_to_tensor(picture))
+
+
+def as_input(spec: PictureSpec, image: Image.Image) -> torch.Tensor:
+    """An RGB picture as `preprocess` gives it, at the size that it has."""
+    return _normalized(spec, F.pil_to_tensor(image.convert("L") if len(spec.mean) == 1 else image))
+
+
+def _normalized(spec: PictureSpec, tensor: torch.Tensor) -> torch.Tensor:
     scaled = F.convert_image_dtype(tensor, torch.float)
     normalized: torch.Tensor = F.normalize(scaled, mean=list(spec.mean), std=list(spec.std))
     return normalized
