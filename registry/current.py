@@ -6,6 +6,7 @@ import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from registry.errors import PluginError
@@ -16,18 +17,41 @@ from registry.specs import PartSpec
 
 T = TypeVar("T")
 _Key = tuple[str, str]
-_Definition = tuple[type[PartSpec], Any, Any]  # spec, target, init
 
-_lock = threading.Lock()
-#: Parts by kind and type: those of the whole process, then those of each context that is open.
-_frames: list[dict[_Key, _Definition]] = [{}]
+
+class _Definition:
+    """A part as it was defined; two are never equal, whatever they hold."""
+
+    def __init__(self, spec: Any, target: Any, init: Any) -> None:
+        self.spec, self.target, self.init = spec, target, init
+
+
+_lock = threading.RLock()
+#: Parts of the whole process, by kind and type.
+_lasting: dict[_Key, _Definition] = {}
+#: Those of each open context of this thread or task, the innermost last.
+_open: ContextVar[tuple[dict[_Key, _Definition], ...]] = ContextVar("open", default=())
+_being_made = False
 
 
 def default_registry() -> Registry:
-    """The registry of every installed plugin and of the parts defined in Python, shared by the functions of this package."""
+    """The registry of every installed plugin and of the parts defined in Python, shared by the functions of this package.
+
+    Raises:
+        PluginError: a plugin asks for it while it is loaded.
+    """
+    global _being_made
     with _lock:
-        defined = {key: definition for frame in _frames for key, definition in frame.items()}
-        return _registry(tuple(defined.items()))
+        if _being_made:
+            raise PluginError(
+                "the registry is asked for something while its plugins are loaded; do that inside a function"
+            )
+        _being_made = True
+        try:
+            frames = (_lasting, *_open.get())
+            return _registry(tuple({key: one for frame in frames for key, one in frame.items()}.items()))
+        finally:
+            _being_made = False
 
 
 @contextlib.contextmanager
@@ -40,15 +64,15 @@ def local_parts() -> Iterator[None]:
         def build(spec, backbone, backbone_spec): ...
 
         model = registry.build("my_model.yaml")
+
+    They are there for this thread or task alone; `contextvars.copy_context().run` hands them to another.
     """
     frame: dict[_Key, _Definition] = {}
-    with _lock:
-        _frames.append(frame)
+    _open.set((*_open.get(), frame))
     try:
         yield
     finally:
-        with _lock:
-            _frames[:] = [other for other in _frames if other is not frame]
+        _open.set(tuple(other for other in _open.get() if other is not frame))
 
 
 def backbone(spec: type[PartSpec], *, init: Callable[..., None] | None = None) -> Callable[[T], T]:
@@ -105,18 +129,19 @@ def _decorator(kind: str, spec: type[PartSpec], init: Callable[..., None] | None
 
 
 def _define(kind: str, spec: Any, target: Any, init: Any) -> None:
-    definition = (spec, target, init)
+    definition = _Definition(spec, target, init)
     key = (kind, _type_of(kind, spec))
     _Defined(((key, definition),)).registry_parts(Registrar.local())  # what is malformed is told here, and not kept
     with _lock:
-        _frames[-1][key] = definition
+        (_lasting, *_open.get())[-1][key] = definition
 
 
 def _type_of(kind: str, spec: Any) -> str:
     base = BASES[kind]
     if not (isinstance(spec, type) and issubclass(spec, base)):
         raise PluginError(f"@registry.{kind} takes a subclass of registry.specs.{base.__name__}, not {spec!r}")
-    name = spec.model_fields["type"].default
+    field = spec.model_fields.get("type")
+    name = None if field is None else field.default
     if not isinstance(name, str):
         raise PluginError(f'{spec.__name__} names no type; write: type: Literal["my_{kind}"] = "my_{kind}"')
     return name
@@ -133,9 +158,9 @@ class _Defined:
     @hookimpl
     def registry_parts(self, register: Registrar) -> None:
         """Registers each part."""
-        for (kind, name), (spec, target, init) in self._parts:
-            more = {"target": target} if init is None else {"target": target, "init": init}
-            getattr(register, kind)(name, spec=spec, **more)
+        for (kind, name), part in self._parts:
+            more = {"target": part.target} if part.init is None else {"target": part.target, "init": part.init}
+            getattr(register, kind)(name, spec=part.spec, **more)
 
 
 @functools.lru_cache(maxsize=4)

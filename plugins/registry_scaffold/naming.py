@@ -15,6 +15,21 @@ from registry import Registry, RegistryError
 
 #: The longest name with which the lines of every template stay within 120 characters.
 LONGEST: Final = 30
+#: What pytest, packaging or Windows take for something else.
+_RESERVED: Final = {
+    "conftest",
+    "tests",
+    "test",
+    "setup",
+    "src",
+    "dist",
+    "build",
+    "docs",
+    "con",
+    "prn",
+    "aux",
+    "nul",
+} | {f"{device}{number}" for device in ("com", "lpt") for number in range(10)}
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9]*([-_][A-Za-z0-9]+)*")
 
 
@@ -56,6 +71,8 @@ def parse_name(text: str) -> Names:
         raise RegistryError(
             f"`{names.package}` is a word of Python, so no package can be called that; {_longer(names)}"
         )
+    if names.package in _RESERVED:
+        raise RegistryError(f"`{names.package}` means something else to tools or systems; {_longer(names)}")
     if f"{names.stem}Spec" in registry.specs.__all__:
         raise RegistryError(f"`{names.package}` would hide the class `{names.stem}Spec` of the core; {_longer(names)}")
     return names

@@ -23,7 +23,7 @@ from registry.host import CatalogRecord, PluginHost
 from registry.host.records import Origin
 
 #: Changes whenever an index is written or made in another way.
-_FORMAT = 1
+_FORMAT = 2
 #: How many indices are kept, each for another set of plugins.
 _MOST = 8
 
@@ -93,9 +93,10 @@ class IndexFile:
         path = self._path()
         if path is None:
             return None
+        key = self._key  # of the files as they are now, before any of them is read
         try:
             kept = json.loads(path.read_bytes())
-            if kept["key"] != self._key:
+            if kept["key"] != key or kept["sum"] != _sum(kept["documents"]):
                 return None
             return [self._listed(entry) for entry in kept["documents"]]
         except (OSError, ValueError, LookupError, TypeError, RecursionError):
@@ -110,7 +111,8 @@ class IndexFile:
         from registry.files import write_atomically  # and with it much that reading needs not
 
         with contextlib.suppress(OSError, KeyError):  # a file that came in between is known next time
-            data = {"key": self._key, "documents": [_entry(one, numbers[one.file]) for one in listed]}
+            documents = json.loads(json.dumps([_entry(one, numbers[one.file]) for one in listed]))
+            data = {"key": self._key, "sum": _sum(documents), "documents": documents}
             path.parent.mkdir(parents=True, exist_ok=True)
             write_atomically(path, json.dumps(data, separators=(",", ":")).encode())
             _forget_oldest(path.parent)
@@ -136,6 +138,11 @@ class IndexFile:
             )
         names, former = tuple(entry["names"]), dict(entry["former"])
         return Listed(entry["kind"], names, former, file, record.folder, record.origin, summary)
+
+
+def _sum(documents: Any) -> int:
+    """A check of what was written against damage."""
+    return binascii.crc32(repr(documents).encode("utf-8", "backslashreplace"))
 
 
 def _entry(one: Listed, file: int) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,4 +76,6 @@ def _metric(root: Mapping | None) -> tuple[str, float] | None:
 
 
 def _number(value: Any, kind: type) -> Any:
-    return kind(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else None
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        return None  # validating tells
+    return kind(value)

@@ -20,10 +20,19 @@ _REQUIREMENT = re.compile(
 def required_release(metadata: str) -> str | None:
     """The releases of this package that a distribution's metadata asks for, such as `>=0.3,<1`; None if any will do.
 
-    What only an extra asks for does not count.
+    What only an extra asks for, or another environment, does not count.
     """
-    found = _REQUIREMENT.finditer(metadata)
-    return next((match[1].strip() for match in found if "extra" not in (match[2] or "")), None)
+    found = [match[1].strip() for match in _REQUIREMENT.finditer(metadata) if match[2] is None or _holds(match[2][1:])]
+    return ",".join(found) or None
+
+
+def _holds(marker: str) -> bool:
+    from packaging.markers import InvalidMarker, Marker
+
+    try:
+        return Marker(marker).evaluate({"extra": ""})
+    except InvalidMarker:
+        return False
 
 
 def refuse_newer(required: object, origin: Origin) -> None:
@@ -40,8 +49,10 @@ def refuse_newer(required: object, origin: Origin) -> None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        wanted = SpecifierSet(required)  # type: ignore[arg-type]  # whatever a plugin gives
-    except (InvalidSpecifier, TypeError, AttributeError) as error:
+        if not isinstance(required, str):
+            raise InvalidSpecifier
+        wanted = SpecifierSet(required)
+    except InvalidSpecifier as error:
         text = f'requires_registry = {required!r} is no version specifier; write for instance ">=0.1"'
         raise PluginError(text) from error
     installed = _installed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import re
@@ -40,7 +41,7 @@ def discover() -> list[Candidate]:
     allowed = _listed("REGISTRY_PLUGINS")
     blocked = _listed("REGISTRY_DISABLED_PLUGINS") or frozenset()
     candidates = []
-    for point in importlib.metadata.entry_points(group=GROUP):
+    for point in _entry_points():
         distribution = point.dist
         head = _metadata_head(distribution)
         name, version = _identity(head)
@@ -53,6 +54,18 @@ def discover() -> list[Candidate]:
     return sorted(candidates, key=_order)
 
 
+def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
+    """The entry points of the group, those of distributions whose entry points cannot be read left out."""
+    try:
+        return importlib.metadata.entry_points(group=GROUP)
+    except Exception:  # of any distribution that is installed; which one, only asking each tells
+        found: list[importlib.metadata.EntryPoint] = []
+        for distribution in importlib.metadata.distributions():
+            with contextlib.suppress(Exception):
+                found += distribution.entry_points.select(group=GROUP)
+        return found
+
+
 def _metadata_head(distribution: importlib.metadata.Distribution | None) -> str:
     """The first lines of a distribution's metadata, before its description.
 
@@ -60,8 +73,12 @@ def _metadata_head(distribution: importlib.metadata.Distribution | None) -> str:
     """
     if distribution is None:
         return ""
-    text = distribution.read_text("METADATA") or distribution.read_text("PKG-INFO") or ""
-    return text.partition("\n\n")[0]
+    for name in ("METADATA", "PKG-INFO"):
+        with contextlib.suppress(UnicodeError, OSError):  # of a distribution that says nothing readable of itself
+            text = distribution.read_text(name)
+            if text:
+                return text.partition("\n\n")[0]
+    return ""
 
 
 def _identity(head: str) -> tuple[str, str]:
@@ -97,7 +114,10 @@ def normal_name(name: str) -> str:
 
 
 def _object_name(plugin: Any) -> str:
-    return str(getattr(plugin, "__name__", type(plugin).__name__))
+    try:
+        return str(getattr(plugin, "__name__", type(plugin).__name__))
+    except Exception:  # an object may do anything when it is asked
+        return type(plugin).__name__
 
 
 def _giver(plugin: Any) -> Callable[[], Any]:

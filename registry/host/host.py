@@ -208,7 +208,9 @@ def import_attribute(path: Any, origin: Origin) -> Any:
         value: Any = importlib.import_module(module_name)
         for name in attribute.split("."):
             value = getattr(value, name)
-    except (Exception, SystemExit) as error:
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:
         raise PluginError(f"{origin} gives `{path}`, which cannot be used: {type(error).__name__}: {error}") from error
     return value
 

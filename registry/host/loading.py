@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
+import sys
 import time
+import warnings
 from typing import Any
 
 import pluggy
@@ -32,9 +36,13 @@ class Loader:
         started = time.perf_counter()
         heavy = HeavyImports()
         try:
-            refuse_newer(candidate.requires, origin)
-            contribution = self._call_hooks(origin, candidate.load())
-        except (Exception, SystemExit) as error:  # whatever a plugin does, the others must work
+            # what a plugin prints is no part of a verb's output, and the warnings of others are not its business
+            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+                refuse_newer(candidate.requires, origin)
+                contribution = self._call_hooks(origin, candidate.load())
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # whatever a plugin does, the others must work
             text = _one_line(error)
             return PluginRecord(origin, "failed", text, time.perf_counter() - started, Contribution())
         seconds = time.perf_counter() - started
@@ -42,9 +50,11 @@ class Loader:
 
     def _call_hooks(self, origin: Origin, plugin: Any) -> Contribution:
         others = self._manager.get_plugins()
-        if plugin in others:
+        if any(other is plugin for other in others):
             return Contribution()  # a second entry point for the same module
         name = f"{origin.distribution}/{origin.plugin}"
+        while self._manager.has_plugin(name):
+            name += "+"  # several objects of one class
         registrar = Registrar(origin)
         try:
             refuse_newer(getattr(plugin, "requires_registry", None), origin)
@@ -55,6 +65,8 @@ class Loader:
             if self._manager.has_plugin(name):
                 self._manager.unregister(name=name)
             raise
+        finally:
+            registrar.close()
         return registrar.contribution
 
     def _registry_parts(self, others: set[Any], registrar: Registrar) -> None:
@@ -68,6 +80,8 @@ class Loader:
         for name in marked:
             if name not in known:
                 raise PluginError(f"there is no hook `{name}`; {did_you_mean(name, known)}")
+            if inspect.iscoroutinefunction(getattr(plugin, name)) or inspect.isgeneratorfunction(getattr(plugin, name)):
+                raise PluginError(f"`{name}` is a coroutine or a generator, which nobody runs; write a plain function")
         if not marked:
             hooks = ", ".join(f"`{name}`" for name in known)
             raise PluginError(f"it implements no hook; mark a function called {hooks} with @registry.hookimpl")

@@ -41,6 +41,9 @@ class PartRecord:
     origin: Origin = field(compare=False)
     renames: tuple[tuple[str, str], ...] = field(compare=False, default=())
 
+    def __hash__(self) -> int:
+        return hash((self.kind, self.type))  # what was registered itself need have no hash
+
     @property
     def spec_name(self) -> str:
         """Where the spec comes from, for messages."""

@@ -28,6 +28,7 @@ Target = Union[str, Callable[..., Any]]
 Renames = Mapping[str, str]
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_RELEASE = re.compile(r"[0-9][0-9A-Za-z.+!-]*")
 _TARGET = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 
@@ -43,6 +44,15 @@ class Registrar:
     def __init__(self, origin: Origin) -> None:
         self._origin = origin
         self.contribution = Contribution()
+        self._closed = False
+
+    def close(self) -> None:
+        """Takes no more registrations: the hook has ended."""
+        self._closed = True
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise PluginError(f"{self._origin} registers something after its hook ended; do it inside the hook")
 
     @classmethod
     def local(cls) -> Registrar:
@@ -110,6 +120,7 @@ class Registrar:
 
     def categories(self, name: str, package: str, file: str) -> None:
         """A list of class names: a UTF-8 text file inside a package, one name a line, in the order of the outputs."""
+        self._check_open()
         self._check_name(name)
         path = self._inside(package, file)
         if not path.is_file():
@@ -126,8 +137,15 @@ class Registrar:
 
     def command(self, name: str, *, target: str, summary: str) -> None:
         """A verb of the command line: `target` is a `click.Command`, `summary` its line in `registry --help`."""
+        self._check_open()
         self._check_name(name)
         self._check_target("target", target)
+        if not isinstance(summary, str) or not summary.strip():
+            raise PluginError(
+                f"register.command: the summary of `{name}` is its line in `registry --help`, not {summary!r}"
+            )
+        if any(command.name == name for command in self.contribution.commands):
+            raise PluginError(f"register.command: the verb `{name}` is registered twice")
         self.contribution.commands.append(CommandRecord(name, target, summary, self._origin))
 
     def _part(
@@ -139,13 +157,18 @@ class Registrar:
         init: Target | None = None,
         renames: Renames | None = None,
     ) -> None:
+        self._check_open()
         self._check_name(type)
         for label, value in (("spec", spec), ("target", target), ("init", init)):
             if value is not None:
                 self._check_target(label, value)
         if any((part.kind, part.type) == (kind, type) for part in self.contribution.parts):
             raise PluginError(f"register.{kind}: the type `{type}` is registered twice")
-        given_up = tuple((old, str(until)) for old, until in (renames or {}).items())
+        for old, until in (renames or {}).items():
+            self._check_name(old)
+            if not isinstance(until, str) or not _RELEASE.fullmatch(until):
+                raise PluginError(f"register.{kind}: {until!r} is no release; write renames={{{old!r}: '2.0'}}")
+        given_up = tuple((renames or {}).items())
         record = PartRecord(kind, type, spec, target, init, self._origin, given_up)
         if not isinstance(spec, str):
             checked(record, spec)
@@ -164,6 +187,7 @@ class Registrar:
             raise PluginError(f"{label}={value!r} is not of the form 'module:attribute'")
 
     def _folder(self, method: str, package: str, folder: str) -> Path:
+        self._check_open()
         path = self._inside(package, folder)
         if not path.is_dir():
             raise PluginError(f"register.{method}: there is no folder `{folder}` in the package `{package}`")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -172,7 +173,10 @@ def test_threads_that_define_parts_leave_all_of_them() -> None:
         )
 
     with registry.local_parts():
-        threads = [threading.Thread(target=registry.recipe, args=(spec(index),)) for index in range(20)]
+        threads = [
+            threading.Thread(target=contextvars.copy_context().run, args=(registry.recipe, spec(index)))
+            for index in range(20)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
