@@ -102,8 +102,12 @@ def dataset(spec: type[PartSpec]) -> Callable[[T], T]:
     return _decorator("dataset", spec)
 
 
-def recipe(spec: type[T]) -> type[T]:
+def recipe(spec: type[T] | None = None) -> type[T]:
     """Registers the decorated spec class as a recipe, which has nothing to build; see `backbone`."""
+    if spec is None:
+        raise PluginError(
+            "a recipe has nothing to build, so its spec class is decorated itself: write @registry.recipe"
+        )
     _define("recipe", spec, None, None)
     return spec
 

@@ -43,7 +43,7 @@ class Predictor:
         """
         from registry.catalog import is_checkpoint
 
-        if weights is None and (isinstance(model, ModelSpec) or not is_checkpoint(os.fspath(model))):
+        if weights is None and not is_checkpoint(model):
             spec = registry.load_spec(model)
             known = ", ".join(f"`{name}`" for name in spec.weights)
             hint = f"`default` or one of {known}, or a file" if known else "a file of weights"

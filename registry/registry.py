@@ -100,7 +100,8 @@ class Registry:
         """The resolved, checked spec of a model; nothing is built or fetched, and torch is not imported.
 
         Args:
-            model: a name, a path (it starts with `.` or `/`, or ends in `.yaml`, `.yml`, `.json` or `.safetensors`), or a spec.
+            model: a name, a path (it starts with `.` or `/`, or ends in `.yaml`, `.yml`, `.json` or `.safetensors`), a spec, or
+                a document as a mapping, such as `{"extends": "NAME", "head": {...}}`.
             overrides: settings laid over the document: `{"backbone.width_mult": 0.5}`, nested mappings, or a list of
                 assignments `["backbone.width_mult=0.5"]` whose values are read as YAML.
             num_classes: the head's class count; class names of another count are dropped.
@@ -216,12 +217,13 @@ class Registry:
         return self.library.validate_files(paths) if paths else self.library.validate_catalog()
 
     def _open(self, model: Reference, kind: str = "model") -> Document:
-        if not isinstance(model, ModelSpec) and is_checkpoint(os.fspath(model)):
+        if is_checkpoint(model):
             from registry.assemble import read_spec_text
 
-            text, made_with = read_spec_text(Path(os.fspath(model)).expanduser())
-            self._warn_of_missing(made_with, os.fspath(model))
-            return self.library.from_text(text, os.fspath(model), kind)
+            path = os.fspath(model)
+            text, made_with = read_spec_text(Path(path).expanduser())
+            self._warn_of_missing(made_with, path)
+            return self.library.from_text(text, path, kind)
         return self.library.open(model, kind)
 
     def _prepare(
@@ -239,7 +241,7 @@ class Registry:
             settings += from_mapping({path: value}) if value is not None else []
         root = self._resolve(document, settings, num_classes)
         spec = self._checked(document, root)
-        own_file = None if isinstance(model, ModelSpec) or not is_checkpoint(os.fspath(model)) else os.fspath(model)
+        own_file = os.fspath(model) if is_checkpoint(model) else None
         if request is None and start_request is None and own_file is None:
             return _Prepared(spec, None, None)
         from registry.weights import Choice, LocalFile, choose, choose_backbone
@@ -272,7 +274,8 @@ class Registry:
     def _checked(self, document: Document, root: Mapping) -> ModelSpec:
         spec, found = self.library.check(document, root)
         for diagnostic in (d for d in found if d.severity == "warning"):
-            warnings.warn(str(diagnostic), RegistryWarning, stacklevel=4)
+            told = str(diagnostic).replace(": warning: ", ": ", 1)  # which a warning says of itself
+            warnings.warn(told, RegistryWarning, stacklevel=4)
         assert isinstance(spec, ModelSpec)
         return spec
 

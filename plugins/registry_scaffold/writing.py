@@ -25,6 +25,7 @@ def write_folder(target: Path, texts: Mapping[str, str]) -> None:
     _check_place(target, shown)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
+        target.parent.mkdir(parents=True, exist_ok=True)
         temporary.mkdir()
         for path, text in texts.items():
             file = temporary / path
@@ -42,8 +43,8 @@ def write_folder(target: Path, texts: Mapping[str, str]) -> None:
 def _check_place(target: Path, shown: str) -> None:
     elsewhere = "choose another name, or another place with --into"
     try:
-        if not target.parent.is_dir():
-            raise RegistryError(f"there is no folder {os.fspath(target.parent)!r} to write into; make it first")
+        if target.parent.exists() and not target.parent.is_dir():
+            raise RegistryError(f"{os.fspath(target.parent)!r} is no folder to write into; choose another with --into")
         if target.is_symlink() or (target.exists() and not target.is_dir()):
             raise RegistryError(f"{shown} exists and is no folder; {elsewhere}")
         if target.exists() and any(target.iterdir()):

@@ -97,7 +97,7 @@ class _DenseHeadSpec(HeadSpec):
                 "REG202",
                 ("output_stride",),
                 f"the backbone's last map `{last.name}` has stride {last.stride}, the head wants {self.output_stride}",
-                f"write backbone.output_stride: {self.output_stride}, or head.output_stride: {last.stride}",
+                _stride_hint(backbone, self.output_stride, last.stride),
             )
 
 
@@ -183,6 +183,13 @@ class FCNSpec(_WithAuxiliarySpec):
         last = backbone.feature_maps()[-1]
         yield from reduction_findings(last, self.reduction, "reduction")
         yield from group_findings(self.norm, [max(1, last.channels // self.reduction)], "norm")
+
+
+def _stride_hint(backbone: BackboneSpec, wanted: int, there: int) -> str:
+    own = f"head.output_stride: {there}"
+    if not hasattr(backbone, "output_stride"):
+        return f"write {own}"
+    return f"write backbone.output_stride: {wanted}, or {own}"
 
 
 def level_findings(level: int | str, backbone: BackboneSpec, *path: str) -> Iterator[Finding]:

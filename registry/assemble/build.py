@@ -18,6 +18,7 @@ from registry.assemble.construct import (
 from registry.assemble.fit import Wishes, fit, fit_backbone
 from registry.errors import RegistryError, RegistryWarning, WeightsError
 from registry.host import PluginHost
+from registry.host.blame import place_of
 from registry.specs import ModelSpec
 from registry.tasks import Task
 from registry.weights import read_state_dict
@@ -73,7 +74,8 @@ def build_model(
         raise
     except Exception as error:
         parts = f"backbone `{spec.backbone.type}` and head `{spec.head.type}`"
-        raise RegistryError(f"building `{spec.name}` from {parts} failed: {type(error).__name__}: {error}") from error
+        told = f"{type(error).__name__}: {error}{place_of(error)}"
+        raise RegistryError(f"building `{spec.name}` from {parts} failed: {told}") from error
     # of a spec that names no weights, its own check has told
     named = spec.default_weights is not None or spec.backbone_weights is not None
     if given is None and named and trained is not None and trained < len(spec.backbone.feature_maps()):

@@ -125,7 +125,8 @@ def _cost(host: PluginHost, spec: ModelSpec, size: tuple[int, int]) -> _Cost:
             return _Cost(model, None, {})
         runs = _fixed(model)
     counter = FlopCounterMode(display=False, depth=999)
-    with torch.no_grad(), counter:
+    # with gradients: torch names what it counts by hooks on them, and fails on a parameter that is a view
+    with torch.enable_grad(), counter:
         runs(torch.empty(1, spec.backbone.in_channels, *size, device="meta"))
     inside = 2 if runs is not model else 1  # names begin with the class of what runs, and the name of what it holds
     by_module = {

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from registry.assemble.construct import construct_apart, construct_backbone, construct_meta, require_torch
 from registry.errors import RegistryError
 from registry.host import PluginHost
+from registry.host.blame import place_of
 from registry.specs import ModelSpec
 from registry.tasks import Task
 
@@ -65,12 +66,13 @@ def measure(host: PluginHost, spec: ModelSpec, task: Task[Any, Any], size: tuple
     model, image = (_seeded if spec.head.depends_on_image else _without_memory)(host, spec, size)
     counter = FlopCounterMode(display=False)
     try:
-        with torch.no_grad(), counter:
+        # with gradients: torch names what it counts by hooks on them, and fails on a parameter that is a view
+        with torch.enable_grad(), counter:
             model.eval()(task.collate([image]))
         maps = _measured_maps(host, spec, size)
     except Exception as error:
-        text = f"a forward of `{spec.name}` on {size[0]}x{size[1]} pixels failed: {type(error).__name__}: {error}"
-        raise RegistryError(text) from error
+        told = f"{type(error).__name__}: {error}{place_of(error)}"
+        raise RegistryError(f"a forward of `{spec.name}` on {size[0]}x{size[1]} pixels failed: {told}") from error
     macs = counter.get_total_flops() // 2
     return Measurement(**elements(model), macs=macs, image_size=size, features=maps)
 

@@ -17,6 +17,7 @@ from registry.diagnostics import Diagnostic, SpecError, errors
 from registry.errors import ConflictError, UnknownNameError
 from registry.host import PluginHost
 from registry.host.names import Former, choices, only_rename, split
+from registry.host.records import Origin
 from registry.source import Source, Span
 from registry.specs import Rename
 from registry.suggest import did_you_mean
@@ -131,8 +132,11 @@ class Catalog:
         found = self._index.get((kind, bare if rename is None else rename.name), [])
         return [listed for listed in found if distribution in ("", _distribution(listed))]
 
-    def named(self, kind: str, name: str) -> Document:
+    def named(self, kind: str, name: str, by: Origin | None = None) -> Document:
         """The document of that kind and name or alias; `distribution/name` chooses between several.
+
+        Args:
+            by: the plugin whose document says so; where several have the name, its own distribution's comes first.
 
         Raises:
             UnknownNameError: no document has that name.
@@ -140,6 +144,8 @@ class Catalog:
             SpecError: as `document`.
         """
         found = self.providers(kind, name)
+        if by is not None and len(found) > 1:
+            found = [listed for listed in found if _distribution(listed) == by.distribution] or found
         if not found:
             raise UnknownNameError(self._unknown(kind, name))
         if len(found) > 1:
@@ -168,7 +174,7 @@ class Catalog:
             SpecError: as `in_file`, or the path leaves the folder that `by` may refer into.
         """
         if not is_path(reference):
-            return self.named(kind, reference)
+            return self.named(kind, reference, by.origin)
         path = inside(reference, Path(by.file).resolve().parent, by.root)
         if path is None:
             raise OutsideError(f"the path `{reference}` leaves {by.root}")
@@ -181,7 +187,7 @@ class Catalog:
         text = f"unknown {kind} `{name}`"
         elsewhere = [other for other in KINDS if other != kind and (other, name) in self._index]
         if elsewhere:
-            return f"{text}; there is a {elsewhere[0]} of that name"
+            return f"{text}; there is {'an' if elsewhere[0] == 'export' else 'a'} {elsewhere[0]} of that name"
         types = [part.type for part in self._host.parts if part.kind == kind]
         hint = did_you_mean(name, [*self.names(kind), *types])
         return f"{text}; {hint}" if hint else text

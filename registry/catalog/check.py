@@ -17,6 +17,7 @@ from registry.catalog.translate import Place, locate, shown, translate
 from registry.diagnostics import Diagnostic, errors
 from registry.errors import PluginError, RegistryError
 from registry.host import PluginHost
+from registry.host.blame import place_of
 from registry.source import Entry, Mapping, Scalar, plain
 from registry.specs import Finding, ModelSpec, PartSpec, Spec, TaskSpec
 from registry.specs.model import PartCache, type_of
@@ -134,7 +135,7 @@ class Checker:
                 elif not _drop_nulls(data, items):
                     return None, [*told, *self._translated(items, spec_class, root, holder, prefix)], root
             except Exception as error:  # code of third parties, which must not take validation down
-                text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}"
+                text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}{place_of(error)}"
                 hint = "this is a fault of the plugin that brings it"
                 return None, [*told, Diagnostic("REG199", "error", text, locate(root, ()).span, hint)], root
 
@@ -249,7 +250,7 @@ def _guarded(spec: ModelSpec | PartSpec) -> Iterable[Finding]:
     try:
         return list(spec.check())
     except Exception as error:  # code of third parties, which must not take validation down
-        text = f"checking the parts failed: {type(error).__name__}: {error}"
+        text = f"checking the parts failed: {type(error).__name__}: {error}{place_of(error)}"
         return [Finding("REG201", (), text, "this is a fault of the plugin that brings the part")]
 
 

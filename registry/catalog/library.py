@@ -7,8 +7,9 @@ import json
 import os
 import warnings
 from collections.abc import Iterable, Sequence
+from collections.abc import Mapping as MappingABC
 from pathlib import Path
-from typing import Union
+from typing import Any, Union
 
 from registry.catalog.catalog import Catalog
 from registry.catalog.check import Checker
@@ -30,7 +31,7 @@ from registry.source import Sequence as SequenceNode
 from registry.specs import PART_KINDS, ModelSpec, Spec, TaskSpec
 
 #: A document by name or path, or a spec in hand.
-Reference = Union[str, "os.PathLike[str]", ModelSpec]
+Reference = Union[str, "os.PathLike[str]", ModelSpec, MappingABC[str, Any]]
 
 
 #: Parts that a model is built from.
@@ -68,7 +69,7 @@ class Library:
             return summarize(document, None, str(error))
 
     def open(self, reference: Reference, kind: str = "model") -> Document:
-        """The document that a name, a path or a spec in hand means.
+        """The document that a name, a path, a spec in hand or a mapping means.
 
         Raises:
             UnknownNameError, ConflictError: nobody, or several, have that name.
@@ -76,6 +77,8 @@ class Library:
         """
         if isinstance(reference, ModelSpec):
             return self.from_text(json.dumps(self._host.dump(reference)), f"<{reference.name}>", kind)
+        if isinstance(reference, MappingABC):
+            return self._from_mapping(reference, kind)
         text = os.fspath(reference)
         if isinstance(reference, str) and not is_path(text):
             rename = self.catalog.former(kind, text)
@@ -84,6 +87,14 @@ class Library:
                 warnings.warn(told.text, RegistryWarning, stacklevel=4)
             return self.catalog.named(kind, text)
         return self.catalog.in_file(kind, user_path(text))
+
+    def _from_mapping(self, data: MappingABC[str, Any], kind: str) -> Document:
+        """A document that is written in Python; a kind and a name need not be given."""
+        try:
+            text = json.dumps({"kind": kind, "name": f"unnamed_{kind}", **data})
+        except (TypeError, ValueError, RecursionError) as error:
+            raise RegistryError(f"a document holds texts, numbers, lists and mappings alone: {error}") from error
+        return self.from_text(text, "<mapping>", kind)
 
     def from_text(self, text: str, name: str, kind: str = "model") -> Document:
         """The one document of a YAML or JSON text, such as a checkpoint's; raises SpecError as `open` does."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import TypeGuard
 
 from registry.catalog.documents import YAML_SUFFIXES
 
@@ -14,9 +16,9 @@ def is_path(reference: str) -> bool:
     return reference.startswith((".", "/", "~")) or reference.lower().endswith((*YAML_SUFFIXES, CHECKPOINT_SUFFIX))
 
 
-def is_checkpoint(reference: str) -> bool:
+def is_checkpoint(reference: object) -> TypeGuard[str | os.PathLike[str]]:
     """True for the path of a checkpoint file."""
-    return reference.lower().endswith(CHECKPOINT_SUFFIX)
+    return isinstance(reference, (str, os.PathLike)) and os.fspath(reference).lower().endswith(CHECKPOINT_SUFFIX)
 
 
 def user_path(text: str) -> Path:

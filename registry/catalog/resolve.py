@@ -51,7 +51,8 @@ class Resolver:
         if found is None:
             merged = Mapping({}, document.node.span)
             for layer in self._layers(document, above):
-                own = layer.node.without("extends") if layer is document else layer.node.without(*OWN_KEYS)
+                node = self._own_types(layer)
+                own = node.without("extends") if layer is document else node.without(*OWN_KEYS)
                 merged = self._laid(merged, own, layer, above)
             found = Mapping(merged.entries, document.node.span)
             if document.origin is not None:  # a user's file, or a parent of it, may change between two calls
@@ -120,16 +121,45 @@ class Resolver:
         seen: list[Document] = []
         for reference in references:
             if self._is_type(kind, str(reference.value)):
-                named: Node = Mapping({"type": Entry(reference.span, reference)}, reference.span)
+                own = self._own_type(kind, reference, by)
+                named: Node = Mapping({"type": Entry(reference.span, own)}, reference.span)
                 settings = merge(settings, named)
                 continue
             document = self._find(kind, reference, by)
             for layer in self._layers(document, (*above, by)):
                 if layer not in seen:
-                    settings = merge(settings, layer.node.without(*_NOT_SETTINGS))
+                    settings = merge(settings, self._own_types(layer).without(*_NOT_SETTINGS))
                     seen.append(layer)
         assert isinstance(settings, Mapping)
         return Mapping(settings.entries, references[0].span)
+
+    def _own_types(self, document: Document) -> Mapping:
+        """The text of a document, in which a plugin's own types come first where several distributions have them."""
+        node = document.node
+        if document.origin is None:
+            return node
+        if document.kind != "model":
+            return self._with_own_type(document.kind, node, document)
+        for key in PART_KINDS:
+            entry = node.entries.get(key)
+            if entry is not None and isinstance(entry.node, Mapping):
+                part = self._with_own_type(key, entry.node, document)
+                if part is not entry.node:
+                    node = Mapping({**node.entries, key: Entry(entry.key_span, part)}, node.span)
+        return node
+
+    def _with_own_type(self, kind: str, part: Mapping, by: Document) -> Mapping:
+        entry = part.entries.get("type")
+        if entry is None or not isinstance(entry.node, Scalar):
+            return part
+        own = self._own_type(kind, entry.node, by)
+        return part if own is entry.node else Mapping({**part.entries, "type": entry._replace(node=own)}, part.span)
+
+    def _own_type(self, kind: str, written: Scalar, by: Document) -> Scalar:
+        if by.origin is None or not isinstance(written.value, str):
+            return written
+        own = self._host.own_type(kind, written.value, by.origin)
+        return written if own == written.value else Scalar(own, written.span)
 
     def _is_type(self, kind: str, name: str) -> bool:
         """True for the type of a part, unless a document has that name."""

@@ -217,6 +217,8 @@ def _message(item: Any) -> tuple[str, str]:
         return "REG104", f"{shown(got)} is too large"
     if kind == "union_tag_invalid" and not isinstance(_tag_of(item), str):
         return "REG103", f"expected a text, got {shown(_tag_of(item))}"
+    if kind == "tuple_type" and isinstance(got, list):
+        return "REG199", "the spec class takes no list here; its author annotates it with registry.specs.Listed[...]"
     if kind in _KINDS:
         return "REG103", f"expected {_KINDS[kind]}, got {shown(got)}"
     if kind in _RANGES:

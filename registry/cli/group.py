@@ -74,7 +74,7 @@ class _Verbs(click.Group):
 def _plugin_verbs() -> dict[str, Any]:
     from registry import default_registry
 
-    return {record.name: record for record in default_registry().host.commands}
+    return {record.name: record for record in reversed(default_registry().host.commands)}
 
 
 @click.group(cls=_Verbs, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

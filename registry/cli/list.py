@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict
 
 import click
@@ -32,8 +33,16 @@ def command(pattern: str, task: str | None, sort: str, output_format: str) -> No
     if not summaries:
         click.echo(f"no model matches `{pattern}`" + (f" with the task `{task}`" if task else ""), err=True)
         return
+    twice = Counter(s.name for s in summaries)
     rows = [
-        [s.name, s.task or "?", output.count(s.parameters), output.count(s.macs), _shown(s), s.problem or s.summary]
+        [
+            f"{s.distribution}/{s.name}" if twice[s.name] > 1 else s.name,
+            s.task or "?",
+            output.count(s.parameters),
+            output.count(s.macs),
+            _shown(s),
+            s.problem or s.summary,
+        ]
         for s in summaries
     ]
     click.echo(output.table(rows, header=["NAME", "TASK", "PARAMS", "MACS", "METRIC", "SUMMARY"], right=[2, 3]))

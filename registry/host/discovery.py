@@ -6,12 +6,15 @@ import contextlib
 import importlib.metadata
 import os
 import re
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from registry.errors import RegistryWarning
 from registry.host.compatibility import OWN_DISTRIBUTION, required_release
 from registry.host.records import Origin
+from registry.suggest import did_you_mean
 
 GROUP = "registry"
 
@@ -51,7 +54,19 @@ def discover() -> list[Candidate]:
         enabled = not names & blocked and (built_in or allowed is None or bool(names & allowed))
         requires = None if built_in else required_release(head)
         candidates.append(Candidate(origin, point.load, enabled, requires))
+    _warn_of_unknown(candidates)
     return sorted(candidates, key=_order)
+
+
+def _warn_of_unknown(candidates: list[Candidate]) -> None:
+    """Tells of names in the variables that no plugin and no distribution has."""
+    known = {text for c in candidates for text in (c.origin.plugin, c.origin.distribution)}
+    for variable in ("REGISTRY_PLUGINS", "REGISTRY_DISABLED_PLUGINS"):
+        for name in filter(None, map(str.strip, os.environ.get(variable, "").split(","))):
+            if name.rpartition("/")[2] not in known and normal_name(name) not in known:
+                hint = did_you_mean(name, known)
+                text = f"{variable} names `{name}`, and no plugin or distribution is called that"
+                warnings.warn(text + (f"; {hint}" if hint else ""), RegistryWarning, stacklevel=3)
 
 
 def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:

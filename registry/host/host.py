@@ -110,6 +110,13 @@ class PluginHost:
         counts = Counter((part.kind, part.type) for part in dict.fromkeys(self.parts))
         return {(p.kind, p.type): p for p in reversed(self.parts) if counts[p.kind, p.type] == 1}
 
+    def own_type(self, kind: str, type_name: str, origin: Origin) -> str:
+        """A type as a plugin's own document means it: where several distributions have it, the plugin's own comes first."""
+        if "/" in type_name or (kind, type_name) in self._unique:
+            return type_name
+        owners = {part.origin.distribution for part in self.parts if (part.kind, part.type) == (kind, type_name)}
+        return f"{origin.distribution}/{type_name}" if origin.distribution in owners else type_name
+
     def former_type(self, kind: str, type_name: str) -> Rename | None:
         """The rename of a type that was given up and is no part's type now; else None."""
         if not self._former_types:

@@ -17,6 +17,11 @@ def faults(host: PluginHost, plugin: PluginRecord) -> list[str]:
     found = [text for text in (plugin.error, plugin.warning) if text is not None]
     for part in plugin.contribution.parts:
         found += _of_part(host, part)
+    for command in plugin.contribution.commands:
+        others = [other for other in host.commands if other.name == command.name and other.origin != command.origin]
+        if others:
+            told = ", ".join(str(other.origin) for other in others)
+            found.append(f"the verb `{command.name}` is also provided by {told}; the first of them is run")
     return found
 
 

@@ -20,6 +20,9 @@ from registry.host.records import Contribution, Origin, PluginRecord
 from registry.host.registrar import Registrar
 from registry.suggest import did_you_mean
 
+#: Characters of an error that are shown.
+_LONGEST = 1000
+
 
 class Loader:
     """Imports plugins and calls their hooks."""
@@ -88,9 +91,12 @@ class Loader:
 
 
 def _one_line(error: BaseException) -> str:
-    """What a plugin raised, whatever it is, on one line."""
+    """What a plugin raised, whatever it is, on one line of bounded length."""
     try:
         text = " ".join(str(error).split())
-    except Exception:
+    except KeyboardInterrupt:
+        raise
+    except BaseException:
         text = "it cannot say why"
+    text = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
     return text if isinstance(error, PluginError) else f"{type(error).__name__}: {text}"

@@ -164,6 +164,8 @@ class Registrar:
                 self._check_target(label, value)
         if any((part.kind, part.type) == (kind, type) for part in self.contribution.parts):
             raise PluginError(f"register.{kind}: the type `{type}` is registered twice")
+        if renames is not None and not isinstance(renames, Mapping):
+            raise PluginError(f"register.{kind}: renames are a mapping of old types to releases, not {renames!r}")
         for old, until in (renames or {}).items():
             self._check_name(old)
             if not isinstance(until, str) or not _RELEASE.fullmatch(until):

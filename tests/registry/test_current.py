@@ -221,3 +221,61 @@ def test_what_a_plugins_own_validator_says_is_told_with_its_suggestion() -> None
         ("REG199", "names are not for heads", "write null"),
         ("REG103", "expected nothing, got 1", None),
     ]
+
+
+def test_a_model_is_written_as_a_mapping() -> None:
+    spec = registry.load_spec({"extends": MODEL, "head": {"num_classes": 4}, "task": {"categories": None}})
+    assert (spec.name, spec.head.num_classes) == ("unnamed_model", 4)
+    named = registry.load_spec({"name": "mine", "extends": MODEL})
+    assert named.name == "mine"
+    with pytest.raises(registry.SpecError, match="unknown key `haed`"):
+        registry.load_spec({"extends": MODEL, "haed": {}})
+    with pytest.raises(registry.RegistryError, match="holds texts, numbers, lists and mappings alone"):
+        registry.load_spec({"extends": MODEL, "head": {"num_classes": object()}})
+    with pytest.raises(registry.SpecError, match="one model document was expected"):
+        registry.load_spec({"kind": "backbone", "extends": MODEL})
+
+
+def test_a_recipe_with_empty_brackets_is_told_how_it_is_written() -> None:
+    with pytest.raises(PluginError, match=r"write @registry\.recipe"):
+        registry.recipe()
+
+
+def fails(spec: Any, backbone: Any, backbone_spec: Any) -> Any:
+    return spec.dimm
+
+
+def test_an_error_of_a_plugins_code_is_told_with_its_line() -> None:
+    line = fails.__code__.co_firstlineno + 1
+    with registry.local_parts():
+        registry.head(LinearHeadSpec)(fails)
+        with pytest.raises(registry.RegistryError, match=rf"has no attribute 'dimm' at .*test_current\.py:{line}$"):
+            registry.build(MODEL, overrides={"head": HEAD, "task.categories": None})
+
+
+def test_a_head_with_a_learned_query_is_counted(tmp_path: Any) -> None:
+    import torch
+    from torch import nn
+
+    from registry.assemble import measure
+
+    class Query(nn.Module):
+        def __init__(self, backbone: nn.Module, channels: int) -> None:
+            super().__init__()
+            self.backbone, self.query = backbone, nn.Parameter(torch.zeros(1, 1, channels))
+            self.attention = nn.MultiheadAttention(channels, 1, batch_first=True)
+            self.fc = nn.Linear(channels, 3)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            found = self.backbone(images).flatten(2).transpose(1, 2)
+            pooled, _ = self.attention(self.query.expand(len(found), -1, -1), found, found)
+            return self.fc(pooled[:, 0])  # type: ignore[no-any-return]
+
+    with registry.local_parts():
+        registry.head(LinearHeadSpec)(
+            lambda spec, backbone, backbone_spec: Query(backbone, backbone_spec.feature_maps()[-1].channels)
+        )
+        model = registry.build(MODEL, overrides={"head": HEAD, "task.categories": None})
+        made = registry.default_registry()
+        found = measure(made.host, model.spec, made.task(model.spec), (64, 64))  # type: ignore[arg-type]
+    assert found.macs > 3 * 576 * 576  # the projections of the attention alone

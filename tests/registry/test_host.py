@@ -765,7 +765,6 @@ def install_three(site: Site) -> None:
         ("first-dist", "ab"),
         ("First_Dist", "ab"),
         ("first-dist/b", "b"),
-        ("nobody", ""),
     ],
 )
 def test_only_allowed_plugins_are_loaded_beside_the_built_in_ones(

@@ -201,3 +201,32 @@ def test_what_lies_in_the_folder_does_not_make_a_name_a_path(
     monkeypatch.chdir(here)
     made = Registry()
     assert summary(made, "top_hat") == summary(made, "a/top_hat") == "a's"
+
+
+def test_a_plugins_own_document_means_the_plugins_own_names(site: Site) -> None:
+    head = "head: {type: hat, num_classes: 7, %s: 3}\ntask: {categories: null}\nfigures: null\n"
+    site.install("a", {"top_hat": head % "brim", "tall_hat": ""})
+    site.install("b", {"top_hat": head % "crown", "tall_hat": "", "heir": ""}, setting="crown")
+    for package in ("a", "b"):
+        path = site.folder / package / "catalog" / "tall_hat.yaml"
+        path.write_text(path.read_text().replace("mobilenet_v3_small", "top_hat"))
+    made = Registry()
+    assert made.load_spec("a/top_hat").head.model_dump() == {"type": "hat", "num_classes": 7, "brim": 3}
+    assert made.load_spec("b/top_hat").head.model_dump() == {"type": "hat", "num_classes": 7, "crown": 3}
+    assert made.load_spec("a/tall_hat").head.model_dump()["brim"] == 3  # extends its own `top_hat`
+    assert made.load_spec("b/tall_hat").head.model_dump()["crown"] == 3
+    with pytest.raises(ConflictError):
+        made.load_spec("top_hat")
+    listed = [one.name for one in made.library.summaries("*_hat")]
+    assert listed == ["tall_hat", "tall_hat", "top_hat", "top_hat"]
+    assert all(one.problem is None for one in made.library.summaries("*_hat"))
+
+
+def test_a_user_must_still_choose(site: Site, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        site.install(name, {})
+    path = tmp_path / "mine.yaml"
+    text = "kind: model\nname: mine\nextends: mobilenet_v3_small\nhead: {type: hat, num_classes: 7}\nweights: null\n"
+    path.write_text(text + "default_weights: null\ntask: {categories: null}\n")
+    (told,) = Registry().validate(path)
+    assert told.message.startswith("several plugins provide the type of head `hat`")

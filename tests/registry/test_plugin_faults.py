@@ -126,6 +126,19 @@ def test_a_plugin_may_say_in_its_module_which_release_it_needs(site: Path) -> No
     assert [part.type for part in made.host.parts if part.origin.distribution != "vision-registry"] == ["present_mouth"]
 
 
+@pytest.mark.parametrize("variable", ["REGISTRY_PLUGINS", "REGISTRY_DISABLED_PLUGINS"])
+def test_a_name_in_a_variable_that_nobody_has_is_told_with_the_nearest(
+    site: Path, monkeypatch: pytest.MonkeyPatch, variable: str
+) -> None:
+    install(site, "present")
+    monkeypatch.setenv(variable, "presnt, present, present/present, vision_registry")
+    with pytest.warns(RegistryWarning) as caught:
+        Registry()
+    assert [str(item.message) for item in caught] == [
+        f"{variable} names `presnt`, and no plugin or distribution is called that; did you mean `present`?"
+    ]
+
+
 # ---- torch where it does not belong ------------------------------------------------------------------------------------
 
 

@@ -142,14 +142,14 @@ def test_a_file_or_a_link_in_its_place_is_left_alone(start: Path) -> None:
     assert files(start) == ["my-head"]
 
 
-def test_a_place_that_is_not_there_is_not_made(start: Path) -> None:
-    assert refused("my-head", "--into", "no/where") == "there is no folder 'no/where' to write into; make it first"
-    assert os.listdir(start) == []
+def test_a_place_that_is_not_there_is_made(start: Path) -> None:
+    assert call("my-head", "--into", "some/where").exit_code == 0
+    assert "pyproject.toml" in files(start / "some" / "where" / "my-head")
 
 
 def test_a_place_that_is_a_file(start: Path) -> None:
     (start / "file").touch()
-    assert "there is no folder 'file'" in refused("my-head", "--into", "file")
+    assert "'file' is no folder to write into" in refused("my-head", "--into", "file")
 
 
 @pytest.mark.parametrize("moment", ["mkdir", "write_bytes", "rename"])
