@@ -16,7 +16,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy registry plugins/registry_mobilenet plugins/registry_classification plugins/registry_demo \
 		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines \
-		plugins/registry_handbook plugins/registry_scaffold plugins/registry_pytest
+		plugins/registry_handbook plugins/registry_scaffold plugins/registry_pytest \
+		plugins/registry_recipes plugins/registry_data plugins/registry_training
 	$(BIN)/lint-imports
 	$(BIN)/registry validate --strict plugins/
 

@@ -1,6 +1,7 @@
 """The stable ids of what the core can find in a document; plugins add their own with `register.rules`.
 
-0xx: the text, 1xx: one value, 2xx: values against each other, 3xx: what was measured against what was declared.
+0xx: the text, 1xx: one value, 2xx: values against each other, 3xx: what was measured against what was declared,
+4xx: recipes and data sets.
 """
 
 from __future__ import annotations

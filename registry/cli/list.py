@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections import Counter
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import click
 
 from registry.catalog.summary import Summary
 from registry.cli import options, output
+from registry.specs import PART_KINDS
+
+if TYPE_CHECKING:
+    from registry.registry import Registry
 
 
 @click.command("list")
@@ -21,11 +27,15 @@ from registry.cli import options, output
     show_default=True,
     help="Order; `accuracy`, or `metric`, puts the best first, apart for each metric.",
 )
+@click.option("--kind", type=click.Choice(PART_KINDS), help="List parts of this kind instead: types and documents.")
 @options.output_format
-def command(pattern: str, task: str | None, sort: str, output_format: str) -> None:
-    """List the models whose name or alias matches PATTERN, such as '*_large*'."""
+def command(pattern: str, task: str | None, sort: str, kind: str | None, output_format: str) -> None:
+    """List the models, or the parts of one kind, whose name or alias matches PATTERN, such as '*_large*'."""
     from registry import default_registry
 
+    if kind is not None:
+        _list_parts(default_registry(), kind, pattern, output_format)
+        return
     summaries = sorted(default_registry().library.summaries(pattern, task=task), key=_order(sort))
     if output_format == "json":
         output.echo_json([asdict(summary) for summary in summaries])
@@ -46,6 +56,24 @@ def command(pattern: str, task: str | None, sort: str, output_format: str) -> No
         for s in summaries
     ]
     click.echo(output.table(rows, header=["NAME", "TASK", "PARAMS", "MACS", "METRIC", "SUMMARY"], right=[2, 3]))
+
+
+def _list_parts(registry: Registry, kind: str, pattern: str, output_format: str) -> None:
+    """Types that can be written in a document, and documents that can be named."""
+    types = [("type", part.type, part.origin) for part in registry.host.parts if part.kind == kind]
+    listed = [("document", one.name, one.origin) for one in registry.library.catalog.listed if one.kind == kind]
+    rows = [
+        {"what": what, "name": name, "distribution": origin.distribution if origin else "", "kind": kind}
+        for what, name, origin in sorted(types + listed, key=lambda row: (row[0], row[1]))
+        if fnmatch.fnmatchcase(name, pattern)
+    ]
+    if output_format == "json":
+        output.echo_json(rows)
+    elif not rows:
+        click.echo(f"no {kind} matches `{pattern}`", err=True)
+    else:
+        cells = [[row["name"], row["what"], row["distribution"]] for row in rows]
+        click.echo(output.table(cells, header=["NAME", "WHAT", "DISTRIBUTION"]))
 
 
 def _shown(summary: Summary) -> str:

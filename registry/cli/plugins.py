@@ -42,7 +42,8 @@ def command(ctx: click.Context, output_format: str) -> None:
 
     States: loaded; faulty (it works but for what is told below the table); failed (it is left out); disabled. With
     REGISTRY_PLUGINS only the plugins or distributions it names are loaded beside the built-in ones (comma-separated; empty:
-    none), REGISTRY_DISABLED_PLUGINS blocks some, and REGISTRY_STRICT_PLUGINS=1 makes a failed or faulty plugin an error.
+    none), REGISTRY_DISABLED_PLUGINS blocks some, and REGISTRY_STRICT_PLUGINS=1 makes a failed plugin an error of every command
+    and a faulty one an error of this.
     """
     if ctx.invoked_subcommand is not None:
         ctx.obj = output_format

@@ -97,7 +97,10 @@ def _small(registry: Registry, spec: ModelSpec) -> tuple[ModelSpec, tuple[int, i
     stride = max((feature.stride for feature in spec.backbone.feature_maps()), default=1)
     sides = [side for side in _SIDES if side >= 2 * stride and side % math.gcd(stride, 64) == 0]
     for side in sides:
-        settings = spec.settings_for("size", side)
+        try:
+            settings = spec.settings_for("size", side)
+        except Exception:  # the plugin's code; options_become_settings tells
+            settings = {}
         try:
             changed = registry.load_spec(spec, overrides=settings) if settings else spec
         except RegistryError:

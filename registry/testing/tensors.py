@@ -63,6 +63,25 @@ def same_tensors(first: Mapping[str, torch.Tensor], second: Mapping[str, torch.T
     return [key for key in keys if key not in first or key not in second or not torch.equal(first[key], second[key])]
 
 
+def kept(value: Any, name: str = "output") -> dict[str, torch.Tensor]:
+    """A copy of every tensor in a value, for `altered`."""
+    return {path: tensor.detach().clone() for path, tensor in tensors(value, name)}
+
+
+def altered(before: Mapping[str, torch.Tensor], value: Any, name: str = "output") -> list[str]:
+    """Paths of the tensors that are not as they were when `kept` copied them, or that came or went."""
+    import torch
+
+    after = {path: tensor.detach() for path, tensor in tensors(value, name)}
+    same = [
+        p
+        for p in before.keys() & after.keys()
+        if before[p].shape == after[p].shape and before[p].dtype == after[p].dtype
+    ]
+    equal = {p for p in same if torch.equal(before[p].nan_to_num(), after[p].nan_to_num())}
+    return [path for path in dict.fromkeys((*before, *after)) if path not in equal]
+
+
 def few(names: list[str], most: int = 8) -> str:
     """Names for a message; the rest is counted."""
     shown = ", ".join(f"`{name}`" for name in names[:most])

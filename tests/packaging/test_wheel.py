@@ -30,6 +30,9 @@ def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wh
         "registry_handbook",
         "registry_scaffold",
         "registry_pytest",
+        "registry_recipes",
+        "registry_data",
+        "registry_training",
     }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names

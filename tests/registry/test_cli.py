@@ -297,3 +297,14 @@ def test_a_reader_that_goes_away_is_no_error_of_ours() -> None:
     command = f"{sys.executable} -m registry.cli explain mobilenet_v3_large | head -n 1"
     result = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert "Traceback" not in result.stderr
+
+
+def test_parts_of_a_kind_are_listed_with_their_types_and_documents() -> None:
+    result = CliRunner().invoke(cli, ["list", "--kind", "backbone", "mobilenet_v3*", "--format", "json"])
+    rows = json.loads(result.stdout)
+    assert {"what": "type", "name": "mobilenet_v3", "distribution": "vision-registry", "kind": "backbone"} in rows
+    assert {row["what"] for row in rows} == {"type", "document"}
+    shown = CliRunner().invoke(cli, ["list", "--kind", "head"]).stdout
+    assert "faster_rcnn" in shown
+    assert shown.splitlines()[0].split() == ["NAME", "WHAT", "DISTRIBUTION"]
+    assert "no recipe matches `nothing*`" in CliRunner().invoke(cli, ["list", "nothing*", "--kind", "recipe"]).stderr

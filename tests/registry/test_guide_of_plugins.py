@@ -81,6 +81,13 @@ def test_the_notebook_runs_as_written_and_leaves_nothing() -> None:
     assert "plain_head" not in [part.type for part in registry.default_registry().host.parts]
 
 
+def test_the_loop_runs_as_written() -> None:
+    (code,) = re.findall(r"^Training by hand.*?```python\n(.*?)^```$", GUIDE, flags=re.DOTALL | re.MULTILINE)
+    scope: dict[str, object] = {"__name__": "loop"}
+    exec(compile(code, "loop", "exec", dont_inherit=True), scope)
+    assert all(value.isfinite() for value in scope["losses"].values())  # type: ignore[attr-defined]
+
+
 def test_every_example_is_named_and_there() -> None:
     named = re.findall(r"\]\(\.\./examples/([\w-]+)\)", GUIDE)
     assert sorted(named) == sorted(path.parent.name for path in (ROOT / "examples").glob("*/pyproject.toml"))

@@ -62,6 +62,49 @@ def test_boxes_end_at_the_image_and_padding_holds_none() -> None:
     assert found["boxes"].tolist() == [[20, 8, 30, 20]]  # centre 28, 16 and half a side of 8, cut off
 
 
+def test_a_row_that_the_image_only_begins_is_its_own() -> None:
+    """22 / 4 = 5.5, so that the sixth row, of index 5, holds two pixels of the image."""
+    maps = _empty(1, 8, 8)
+    _set(maps, 1, 5, 2, 0.8, [2.0, 2.0], [0.0, 0.0])
+    found = decode(maps, [(22, 30)], stride=4, top=10, score_threshold=0.5)[0]
+    assert found["boxes"].tolist() == [[4, 16, 12, 22]]  # centre 8, 20 and half a side of 4, cut off at 22
+
+
+def test_padding_hides_no_peak_of_the_image() -> None:
+    """Rows 0 to 4 are the image's; the greater value in row 5, beside the peak in row 4, is padding."""
+    maps = _empty(1, 8, 8)
+    _set(maps, 1, 4, 3, 0.8, [2.0, 2.0], [0.0, 0.0])
+    _set(maps, 1, 5, 3, 0.9, [2.0, 2.0], [0.0, 0.0])
+    found = decode(maps, [(20, 30)], stride=4, top=10, score_threshold=0.5)[0]
+    assert found["scores"].tolist() == pytest.approx([0.8])
+
+
+def test_what_is_no_peak_is_not_found_at_a_threshold_of_0() -> None:
+    """Of two neighbours the lesser is none; a map of two points has at most two boxes, however many are asked for."""
+    maps = _empty(1, 1, 2)
+    _set(maps, 1, 0, 0, 0.8, [2.0, 2.0], [0.5, 0.5])
+    _set(maps, 1, 0, 1, 0.6, [2.0, 2.0], [0.5, 0.5])
+    found = decode(maps, [(4, 8)], stride=4, top=100, score_threshold=0.0)[0]
+    assert found["boxes"].tolist() == [[0, 0, 6, 4]]  # centre 2, 2 and half a side of 4, cut off
+    assert found["scores"].tolist() == pytest.approx([0.8])
+
+
+def test_the_threshold_itself_is_enough() -> None:
+    maps = _empty(1, 4, 4)
+    _set(maps, 1, 1, 1, 0.5, [2.0, 2.0], [0.0, 0.0])  # a logit of 0, whose score is exactly 0.5
+    assert len(decode(maps, [(16, 16)], stride=4, top=1, score_threshold=0.5)[0]["boxes"]) == 1
+
+
+def test_maps_of_half_precision_give_boxes_of_full_precision() -> None:
+    """A centre at column 301.5 of stride 4 is at 1206 pixels, which half precision rounds to a multiple of 1 or worse."""
+    maps = {name: values.half() for name, values in _empty(1, 2, 400).items()}
+    maps["heatmap"][0, 0, 0, 301] = 4
+    maps["size"][0, :, 0, 301], maps["offset"][0, :, 0, 301] = 0.125, 0.5
+    found = decode(maps, [(8, 1600)], stride=4, top=1, score_threshold=0.5)[0]
+    assert found["boxes"].dtype == torch.float32
+    assert found["boxes"].tolist() == [[1205.75, 1.75, 1206.25, 2.25]]  # a side of 4 * 0.125 = 0.5 pixels
+
+
 def test_a_box_of_no_area_is_left_out() -> None:
     maps = _empty(1, 8, 8)
     _set(maps, 1, 4, 4, 0.8, [-1.0, 2.0], [0.0, 0.0])

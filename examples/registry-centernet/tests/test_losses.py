@@ -64,6 +64,32 @@ def test_size_and_offset_losses_of_two_objects() -> None:
     assert found["loss_heatmap"].item() == pytest.approx(4 * 0.5**2 * math.log(2) / 2)
 
 
+def test_weights_and_exponents_are_those_of_the_settings() -> None:
+    """Four points of score 1/2, one of them a centre, one at half a bell; alpha 1 and beta 2; weights 3, 0.5 and 7."""
+    encoded = Encoded(
+        heatmap=torch.tensor([[0.0, 1.0], [0.5, 0.0]]).view(1, 1, 2, 2),
+        image=torch.tensor([0]),
+        row=torch.tensor([0]),
+        column=torch.tensor([1]),
+        size=torch.tensor([[1.0, 3.0]]),
+        offset=torch.tensor([[0.25, 0.0]]),
+    )
+    found = losses(_outputs(), encoded, LossSpec(heatmap=3.0, size=0.5, offset=7.0, alpha=1.0, beta=2.0))
+    assert found["loss_heatmap"].item() == pytest.approx(3 * (3 + 0.5**2) * 0.5 * math.log(2))
+    assert found["loss_size"].item() == pytest.approx(0.5 * (1 + 3))
+    assert found["loss_offset"].item() == pytest.approx(7 * (0.5 + 0.5))
+
+
+def test_outputs_of_half_precision_give_losses_of_full_precision() -> None:
+    """A score of 0.0025, squared, is among the last numbers that half precision tells apart, with an error of per cents."""
+    nothing = torch.zeros(0, dtype=torch.int64)
+    encoded = Encoded(torch.zeros(1, 1, 2, 2), nothing, nothing, nothing, torch.zeros(0, 2), torch.zeros(0, 2))
+    outputs = {**_outputs(), "heatmap": torch.full((1, 1, 2, 2), -6.0)}
+    found = losses({name: values.half() for name, values in outputs.items()}, encoded, LossSpec())
+    score = 1 / (1 + math.exp(6))
+    assert found["loss_heatmap"].item() == pytest.approx(-4 * score**2 * math.log(1 - score), rel=1e-5)
+
+
 def test_without_objects_only_the_heatmap_counts() -> None:
     nothing = torch.zeros(0, dtype=torch.int64)
     encoded = Encoded(torch.zeros(1, 1, 2, 2), nothing, nothing, nothing, torch.zeros(0, 2), torch.zeros(0, 2))

@@ -68,6 +68,25 @@ def test_a_centre_on_the_last_pixel_stays_inside() -> None:
     assert found.offset.tolist() == [[1.0, 1.0]]
 
 
+@pytest.mark.parametrize(
+    ("box", "place"),
+    [
+        ((31.0, 15.0, 35.0, 19.0), (3, 7)),  # centre 33, 17 beyond a map of 4 rows and 8 columns at stride 4
+        ((-5.0, -7.0, 1.0, 3.0), (0, 0)),  # centre -2, -2
+    ],
+)
+def test_a_centre_outside_counts_at_the_nearest_step(box: tuple[float, ...], place: tuple[int, int]) -> None:
+    found = encode(
+        [{"boxes": torch.tensor([box]), "labels": torch.tensor([1])}],
+        classes=1,
+        size=(4, 8),
+        stride=4,
+        min_overlap=0.3,
+    )
+    assert (found.row.item(), found.column.item()) == place
+    assert found.heatmap[0, 0, place[0], place[1]] == 1
+
+
 def test_images_without_objects() -> None:
     empty = {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)}
     one = {"boxes": torch.tensor([[0.0, 0.0, 8.0, 8.0]]), "labels": torch.tensor([1])}

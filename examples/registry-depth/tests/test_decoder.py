@@ -25,6 +25,16 @@ def test_depths_lie_in_the_heads_range_and_a_logit_of_0_in_its_middle() -> None:
         assert depth.unique().tolist() == pytest.approx([expected] * len(depth.unique()), rel=1e-5)
 
 
+def test_the_least_and_the_largest_depth_are_those_of_the_settings() -> None:
+    settings = {"head.min_depth": 2.0, "head.max_depth": 8.0, "task.min_depth": 2.0, "task.max_depth": 8.0}
+    model: Any = registry.build("depth_mnv3_small", overrides=settings).eval()
+    torch.nn.init.zeros_(model.decoder.logit.weight)
+    for bias, expected in ((-100.0, 2.0), (0.0, 4.0), (100.0, 8.0)):  # 4 is the geometric mean of 2 and 8
+        torch.nn.init.constant_(model.decoder.logit.bias, bias)
+        with torch.no_grad():
+            assert model(torch.zeros(1, 3, 32, 32)).mean().item() == pytest.approx(expected)
+
+
 @pytest.mark.parametrize("size", [(97, 131), (33, 64), (32, 32)])
 @pytest.mark.parametrize("stride", [2, 4, 32])
 def test_depths_are_as_large_as_images_of_any_size(size: tuple[int, int], stride: int) -> None:

@@ -36,6 +36,14 @@ def test_the_figures_are_those_of_the_paper(task_of: Any) -> None:
     assert (metric.headline, metric.higher_is_better) == ("abs_rel", False)
 
 
+def test_depths_beyond_the_range_do_not_count_and_a_ratio_of_the_threshold_is_not_below_it(task_of: Any) -> None:
+    """Of 0.05, 4 and 50 m only the second lies within the 0.1 to 10 m of the task; 5 / 4 is 1.25 to the bit."""
+    task = task_of()
+    metric = task.metric(SPEC)
+    metric.update([mapped(task, [[5.0, 5.0, 5.0]])], torch.tensor([[[0.05, 4.0, 50.0]]]))
+    assert metric.compute() == {"abs_rel": 0.25, "rmse": 1.0, "delta1": 0.0, "delta2": 1.0, "delta3": 1.0}
+
+
 def test_a_metric_of_nothing_and_of_other_sizes_is_refused(task_of: Any) -> None:
     task = task_of()
     metric = task.metric(SPEC)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -30,14 +31,23 @@ def _built(part: PartSubject) -> Iterator[tuple[str, Any]]:
 
 @check("dataset", torch=True)
 def splits_hold_pictures_with_targets(part: PartSubject) -> Iterator[str]:
-    """Both splits have a length above 0; items are an RGB picture and a target, and the same again when asked again."""
+    """Both splits have one length above 0; items are an RGB picture and a target, the same again, and of a copy too."""
     from PIL import Image
 
     for split, data in _built(part):
-        if len(data) < 1:
+        length = len(data)
+        if length < 1:
             yield f"the split `{split}` is empty"
             continue
-        for index in sorted({0, len(data) // 2, len(data) - 1}):
+        twin = data
+        try:
+            twin = pickle.loads(pickle.dumps(data))
+        except Exception as error:  # the plugin's code
+            yield (
+                f"the split `{split}` cannot be pickled, which loading in several processes needs: "
+                f"{type(error).__name__}: {error}; keep lambdas and open files out of it"
+            )
+        for index in _places(length):
             item = data[index]
             if not isinstance(item, tuple) or len(item) != 2:
                 yield f"item {index} of `{split}` is a {type(item).__name__}; it must be a pair of a picture and a target"
@@ -47,10 +57,12 @@ def splits_hold_pictures_with_targets(part: PartSubject) -> Iterator[str]:
                 form = picture.mode if isinstance(picture, Image.Image) else type(picture).__name__
                 yield f"the picture of item {index} of `{split}` is {form}; give image.convert('RGB')"
                 break
-            again = data[index]
+            again = twin[index]
             if again[0].tobytes() != picture.tobytes() or _differ(again[1], target):
                 yield f"item {index} of `{split}` is another one when asked again; seed what is random by the index"
                 break
+        if len(data) != length or len(twin) != length:
+            yield f"the length of `{split}` was {length} and is {len(data)} after its items were read; keep it"
 
 
 @check("dataset", torch=True)
@@ -62,10 +74,10 @@ def targets_train_a_model(part: PartSubject) -> Iterator[str]:
     if not models:
         raise Skipped(f"no model of the task `{spec_class.task}` is there; ship one, or pass models=[...]")
     for split, data in _built(part):
-        picture, target = data[0]
-        told = []
+        items = {index: data[index] for index in _places(len(data))}
+        told: list[str] = []
         for spec in models:  # the first may have too few classes
-            faults = list(_losses(Bench(part.registry, spec), picture, target))
+            faults = list(_losses(Bench(part.registry, spec), items))
             told += faults
             if not faults:
                 break
@@ -73,18 +85,27 @@ def targets_train_a_model(part: PartSubject) -> Iterator[str]:
             yield f"`{split}`: {told[0]}"
 
 
-def _losses(bench: Bench, picture: Image.Image, target: Any) -> Iterator[str]:
+def _losses(bench: Bench, items: dict[int, tuple[Image.Image, Any]]) -> Iterator[str]:
     model = bench.build().train()
-    image = _as_tensor(picture, bench.spec.backbone.in_channels)
-    inputs, targets = bench.task.collate([image, image]), bench.task.collate_targets([target, target])
-    try:
-        losses = bench.task.losses(model, inputs, targets, bench.spec.head)
-    except RegistryError as error:
-        yield f"model `{bench.name}`: {error}"
-        return
-    for name, loss in losses.items():
-        if not bool(loss.isfinite().all()):
-            yield f"model `{bench.name}`: the loss `{name}` of its first item is not finite"
+    for index, (picture, target) in items.items():
+        image = _as_tensor(picture, bench.spec.backbone.in_channels)
+        try:
+            inputs, targets = bench.task.collate([image, image]), bench.task.collate_targets([target, target])
+            losses = bench.task.losses(model, inputs, targets, bench.spec.head)
+        except RegistryError as error:
+            yield f"item {index}, model `{bench.name}`: {error}"
+            return
+        except Exception as error:  # code of the task, which should have refused the target
+            yield f"item {index}, model `{bench.name}`: {type(error).__name__}: {error}; is its target one of the task's?"
+            return
+        for name, loss in losses.items():
+            if not bool(loss.isfinite().all()):
+                yield f"item {index}, model `{bench.name}`: the loss `{name}` is not finite"
+
+
+def _places(length: int) -> list[int]:
+    """The first item, one in the middle and the last."""
+    return sorted({0, length // 2, length - 1}) if length else []
 
 
 def _as_tensor(picture: Image.Image, channels: int) -> torch.Tensor:

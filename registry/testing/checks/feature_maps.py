@@ -87,11 +87,12 @@ def differences(host: PluginHost, spec: BackboneSpec, sizes: Sequence[tuple[int,
         yield f"the backbone cannot be built without memory: {type(error).__name__}: {error}"
         return
     told: set[str] = set()
-    for size in sizes:
+    for size, training in [*((size, False) for size in sizes), (sizes[0], True)]:
+        mode = " in training mode" if training else ""
         try:
-            shapes = measured(backbone, spec, size)
+            shapes = measured(backbone.train(training), spec, size)
         except Exception as error:  # the plugin's code
-            yield f"a forward on {size[0]}x{size[1]} pixels failed: {type(error).__name__}: {error}"
+            yield f"a forward on {size[0]}x{size[1]} pixels{mode} failed: {type(error).__name__}: {error}"
             return
         for feature in (*spec.feature_maps(), *spec.inner_maps()):
             declared = (feature.channels, *(math.ceil(side / feature.stride) for side in size))
@@ -101,7 +102,7 @@ def differences(host: PluginHost, spec: BackboneSpec, sizes: Sequence[tuple[int,
                 shown = "nothing" if found is None else "x".join(map(str, found))
                 yield (
                     f"map `{feature.name}` is declared as {'x'.join(map(str, declared))} for {size[0]}x{size[1]} pixels and is "
-                    f"{shown}; mend its channels or stride in feature_maps(), or the module `{feature.module}`"
+                    f"{shown}{mode}; mend its channels or stride in feature_maps(), or the module `{feature.module}`"
                 )
 
 
@@ -119,7 +120,7 @@ def measured(backbone: nn.Module, spec: BackboneSpec, size: tuple[int, int]) -> 
         handles.append(backbone.get_submodule(feature.module).register_forward_hook(note))
     try:
         with torch.no_grad():
-            backbone(torch.empty(1, spec.in_channels, *size, device="meta"))
+            backbone(torch.empty(2, spec.in_channels, *size, device="meta"))
     finally:
         for handle in handles:
             handle.remove()

@@ -1,4 +1,4 @@
-"""Running a model: in eval mode and in training, with other batches and sizes."""
+"""Running a model in eval mode, with other batches and sizes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from registry.errors import RegistryError
 from registry.testing.bench import Bench, run
 from registry.testing.check import model_check
-from registry.testing.tensors import difference, few, not_finite, tensors
+from registry.testing.tensors import altered, difference, few, kept, not_finite, tensors
 
 
 @model_check("backbone", "head", "task", "model")
@@ -24,6 +24,9 @@ def forward_gives_what_the_task_reads(bench: Bench) -> Iterator[str]:
         wrong = not_finite(output)
         if wrong:
             yield f"{told}: {few(wrong)} holds values that are not finite"
+        other = {str(t.dtype): path for path, t in tensors(output) if t.is_floating_point() and t.element_size() != 4}
+        for dtype, path in other.items():
+            yield f"{told}: `{path}` is {dtype}; give float32 of float32 images, as losses and exports expect"
     for variation, spec in bench.varied():
         inputs, _ = bench.example(2, spec=spec)
         output = run(bench.build(spec=spec).eval(), inputs)
@@ -40,39 +43,42 @@ def eval_mode_repeats(bench: Bench) -> Iterator[str]:
     found = difference(first, second)
     if found:
         yield f"two runs in eval mode differ: {found}; leave out what is random where self.training is False"
-    alone, both = run(bench.model, inputs[:1]), dict(tensors(first))
-    for path, tensor in tensors(alone):
-        whole = both.get(path)
-        if whole is not None and whole.shape[1:] == tensor.shape[1:] and len(whole) == 2 and len(tensor) == 1:
-            apart = difference(tensor, whole[:1])
+    both, told = dict(tensors(first)), set()
+    for index in range(2):
+        for path, tensor in tensors(run(bench.model, inputs[index : index + 1])):
+            whole = both.get(path)
+            if whole is None or whole.dim() == 0 or whole.shape != (2, *tensor.shape[1:]) or path in told:
+                continue
+            apart = difference(tensor, whole[index : index + 1])
             if apart:
+                told.add(path)
                 yield f"in eval mode an image's {path} depends on the images beside it: {apart}"
 
 
-@model_check("head", "task")
-def training_gives_finite_losses(bench: Bench) -> Iterator[str]:
-    """`Task.losses` of `Task.example` are finite numbers for two images and an odd size; one image may be refused clearly."""
-    first, second = bench.example(2), bench.example(2)
-    if difference(first, second):
-        yield "Task.example gives another batch for a generator of the same state; draw everything from `generator`"
-    model = bench.build().train()
-    for count, size in ((2, bench.size), (2, bench.odd), (1, bench.size)):
-        told = f"{count} {'image' if count == 1 else 'images'} of {size[0]}x{size[1]} pixels"
-        inputs, targets = bench.example(count, size)
-        try:
-            losses = bench.task.losses(model, inputs, targets, bench.spec.head)
-        except RegistryError as error:
-            if count == 2:
-                yield f"training on {told} is refused: {error}"
-            continue
-        except Exception as error:  # the plugin's code
-            hint = "; raise a RegistryError that says so, if one image is too few" if count == 1 else ""
-            yield f"training on {told} failed: {type(error).__name__}: {error}{hint}"
-            continue
-        if not losses:
-            yield f"training on {told} gives no loss"
-        for name, loss in losses.items():
-            if loss.numel() != 1 or not loss.isfinite().all():
-                yield f"training on {told}: the loss `{name}` is {loss.detach()}; it must be one finite number"
-            elif not loss.requires_grad:
-                yield f"training on {told}: the loss `{name}` depends on no parameter; was it detached?"
+@model_check("backbone", "head", "model")
+def eval_mode_leaves_no_trace(bench: Bench) -> Iterator[str]:
+    """A run in eval mode changes neither images, model nor earlier outputs, and draws no random number."""
+    import torch
+
+    inputs, _ = bench.example(2)
+    others, _ = bench.example(2, seed=1)
+    model = bench.build().eval()
+    images = kept(inputs, "images")
+    state = kept({**dict(model.named_parameters()), **dict(model.named_buffers())}, "model")
+    generator = torch.get_rng_state()
+    output = run(model, inputs)
+    if not torch.equal(generator, torch.get_rng_state()):
+        yield "a run in eval mode draws random numbers; do that where self.training is True only"
+    if model.training:
+        yield "a run leaves the model in training mode; leave that to the caller"
+    wrong = altered(images, inputs, "images")
+    if wrong:
+        yield f"a run in eval mode changes {few(wrong)}; leave out what works in place on what forward is given"
+    wrong = altered(state, {**dict(model.named_parameters()), **dict(model.named_buffers())}, "model")
+    if wrong:
+        yield f"a run in eval mode changes {few(wrong)}; change buffers where self.training is True only"
+    first = kept(output)
+    run(model, others)
+    wrong = altered(first, output)
+    if wrong:
+        yield f"the next run changes {few(wrong)} of the one before; return a new tensor, not a buffer that is used again"

@@ -12,7 +12,7 @@ from registry.testing.check import check
 from registry.testing.checks.specs import samples_of
 from registry.testing.outcome import Skipped
 from registry.testing.subjects import PartSubject
-from registry.testing.tensors import difference, few, not_finite, same_tensors, tensors
+from registry.testing.tensors import altered, difference, few, kept, not_finite, same_tensors, tensors
 
 
 class RefusedError(Exception):
@@ -63,13 +63,20 @@ def _faults(bench: Bench, quantize: Any) -> Iterator[str]:
     model = bench.build().eval()
     inputs, _ = bench.example(2)
     before, state = run(model, inputs), {key: tensor.clone() for key, tensor in model.state_dict().items()}
-    modules = {name: type(module) for name, module in model.named_modules()}
-    made = tried(quantize, model, [bench.example(2, seed=seed)[0] for seed in range(2)])
+    built = _built(model)
+    batches = [bench.example(2, seed=seed)[0] for seed in range(2)]
+    given = kept(batches, "batches")
+    made = tried(quantize, model, batches)
     changed = same_tensors(state, model.state_dict())
-    if changed or modules != {name: type(module) for name, module in model.named_modules()}:
+    if changed or built != _built(model):
         yield f"quantizing `{bench.name}` changes the model itself{': ' + few(changed) if changed else ''}; quantize a copy"
     if model.training:
         yield f"quantizing `{bench.name}` leaves the model in training mode; it must stay in eval mode"
+    if altered(given, batches, "batches"):
+        yield f"quantizing `{bench.name}` changes the batches that it is given; calibrate with copies"
+    if made is model:
+        yield f"quantizing `{bench.name}` gives back the model itself; quantize a copy"
+        return
     output = run(made, inputs)
     shapes = {path: tuple(tensor.shape) for path, tensor in tensors(before)}
     found = {path: tuple(tensor.shape) for path, tensor in tensors(output)}
@@ -82,6 +89,7 @@ def _faults(bench: Bench, quantize: Any) -> Iterator[str]:
         bench.task.check_output(output, bench.spec, inputs)
     except RegistryError as error:
         yield f"the quantized `{bench.name}`: {error}"
+    yield from _shared(bench, model, made)
     try:
         twin = pickle.loads(pickle.dumps(made))
     except Exception as error:  # the plugin's code
@@ -90,3 +98,19 @@ def _faults(bench: Bench, quantize: Any) -> Iterator[str]:
     differing = difference(output, run(twin, inputs))
     if differing:
         yield f"the quantized `{bench.name}` differs from its pickled copy: {differing}"
+
+
+def _built(model: Any) -> list[tuple[Any, ...]]:
+    """Types, modes and numbers of hooks of the modules, and which parameters are trained."""
+    modules = [
+        (name, type(module), module.training, len(module._forward_hooks), len(module._forward_pre_hooks))
+        for name, module in model.named_modules()
+    ]
+    return [*modules, *((name, parameter.requires_grad) for name, parameter in model.named_parameters())]
+
+
+def _shared(bench: Bench, model: Any, made: Any) -> Iterator[str]:
+    own = {parameter.data_ptr() for parameter in model.parameters() if parameter.numel()}
+    shared = [name for name, parameter in made.named_parameters() if parameter.data_ptr() in own]
+    if shared:
+        yield f"the quantized `{bench.name}` shares {few(shared)} with the model, and changes with it; quantize a copy"

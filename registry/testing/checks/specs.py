@@ -49,6 +49,11 @@ def spec_is_frozen(part: PartSubject) -> Iterator[str]:
     sample = samples_of(part)[0].model_copy(deep=True)
     for path, spec in [((), sample), *nested(sample)]:
         for name in type(spec).model_fields:
+            if isinstance(getattr(spec, name), (list, set)):
+                held = type(getattr(spec, name)).__name__
+                place = dotted((*path, name))
+                yield f"`{place}` holds a {held}, which can be changed in place; annotate it registry.specs.Listed[...]"
+        for name in type(spec).model_fields:
             try:
                 setattr(spec, name, getattr(spec, name))
             except (ValidationError, AttributeError, TypeError):

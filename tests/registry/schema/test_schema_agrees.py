@@ -31,6 +31,7 @@ INEXPRESSIBLE = {
     "REG110": "whether a name is free",
     "REG111": "whether a path leaves its folder",
     "REG2..": "what settings mean for one another, all rules of the plugins included",
+    "REG4..": "what settings of recipes and data sets mean for one another",
 }
 #: What it cannot say of settings that are laid over others: those of heirs, and those that travel with weights.
 OF_LAYERS = {"REG102": "whether a key that is needed stands below"}

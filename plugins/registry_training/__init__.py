@@ -1,0 +1,1 @@
+"""Training and evaluating: the loop, its checkpoints, and the verbs `train` and `evaluate`."""

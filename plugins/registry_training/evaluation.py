@@ -1,0 +1,139 @@
+"""Measuring a model: results on every picture, figures over all of them, pictures of the worst."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from registry.catalog import is_checkpoint
+from registry.errors import RegistryError
+from registry.files import write_atomically
+from registry.registry import Registry
+from registry.specs import ModelSpec
+from registry.tasks import Task
+from registry_training.measuring import Measured, figures, measured, measuring_task
+from registry_training.prepare import opened, split
+
+#: How many pictures are drawn.
+_DRAWN = 8
+
+
+@dataclass
+class Evaluation:
+    """A model with one split of a data set.
+
+    Attributes:
+        task, spec: as figures need them, with every answer counted.
+    """
+
+    registry: Registry
+    model: nn.Module
+    task: Task[Any, Any]
+    spec: ModelSpec
+    dataset: Any
+
+    @classmethod
+    def open(
+        cls,
+        registry: Registry,
+        model: str,
+        data: str,
+        split_name: str,
+        assignments: Sequence[str],
+        settings: dict[str, Any],
+    ) -> Evaluation:
+        """Builds the model and opens the data.
+
+        Raises:
+            RegistryError: no weights are given and the model is no checkpoint; model and data do not fit.
+            Others as `Registry.build`.
+        """
+        if settings["weights"] is None and not is_checkpoint(model):
+            raise RegistryError(f"figures of random weights mean nothing; give --weights, or a checkpoint of `{model}`")
+        own = [text for text in assignments if not text.startswith("dataset.")]
+        module = registry.build(model, overrides=own, **settings)
+        spec: ModelSpec = module.spec  # type: ignore[assignment]  # a model of the registry carries its spec
+        dataset_spec = opened(registry, data, spec.task.type, assignments)
+        dataset = split(registry, dataset_spec, split_name)
+        names = getattr(dataset, "categories", None)
+        if names is not None and spec.head.tells_classes and len(names) != spec.head.num_classes:
+            raise RegistryError(
+                f"`{spec.name}` tells {spec.head.num_classes} classes apart, and the data set has {len(names)}"
+            )
+        task, spec = measuring_task(registry, spec)
+        return cls(registry, module, task, spec, dataset)
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.spec.name
+
+    @property
+    def pictures(self) -> int:
+        """Pictures of the split."""
+        return len(self.dataset)
+
+    def run(self, count: int, batch: int) -> Iterator[Measured]:
+        """Results of the first `count` pictures."""
+        device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
+        return measured(self.model, self.task, self.dataset, range(count), batch=batch, device=device)
+
+    def figures(self, found: Sequence[Measured]) -> dict[str, float]:
+        """The metric's figures."""
+        return figures(self.task.metric(self.spec), self.task, found)
+
+    def write_results(self, path: Path, found: Sequence[Measured]) -> None:
+        """Every result as JSON: in the task's first format, such as COCO's, else as the task shows it.
+
+        Raises:
+            RegistryError: the file cannot be written.
+        """
+        entries: list[Any] = []
+        for one in found:
+            number = one.target.get("image_id", one.index) if isinstance(one.target, dict) else one.index
+            if self.task.formats:
+                entries += self.task.as_format(self.task.formats[0], one.result, int(number))
+            else:
+                entries.append({"picture": self._file(one.index), **self.task.as_data(one.result)})
+        try:
+            write_atomically(path, json.dumps(entries).encode())
+        except OSError as error:
+            raise RegistryError(f"{path} cannot be written: {error.strerror or error}") from error
+
+    def draw_worst(self, folder: Path, found: Sequence[Measured]) -> list[Path]:
+        """Pictures with the lowest headline figure of their own, the worst first.
+
+        Raises:
+            RegistryError: the folder cannot be written.
+        """
+        ranked = sorted(found, key=self._quality)[:_DRAWN]
+        written = []
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for place, one in enumerate(ranked, start=1):
+                image, _ = self.dataset[one.index]
+                path = folder / f"worst-{place}-{Path(self._file(one.index)).stem}.png"
+                self.task.draw(image, one.result).save(path)
+                written.append(path)
+        except OSError as error:
+            raise RegistryError(f"{folder} cannot be written: {error.strerror or error}") from error
+        return written
+
+    def _quality(self, one: Measured) -> float:
+        metric = self.task.metric(self.spec)
+        metric.update([one.result], self.task.collate_targets([one.target]))
+        try:
+            value = metric.compute()[metric.headline]
+        except RegistryError:  # nothing that counts on this picture
+            return float("inf")
+        return value if metric.higher_is_better else -value
+
+    def _file(self, index: int) -> str:
+        named = getattr(self.dataset, "name_of", None)
+        return str(named(index)) if named is not None else str(index)

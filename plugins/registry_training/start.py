@@ -1,0 +1,157 @@
+"""Putting a run together on the machine at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import torch
+from accelerate import Accelerator
+from accelerate.utils import set_seed
+
+from registry.errors import RegistryError
+from registry.registry import Registry
+from registry_training.prepare import Prepared, prepared
+from registry_training.report import Report
+from registry_training.run import Outcome, Run, Stopped, usable_workers
+from registry_training.seeds import start_seed
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a user asked for; see `registry train --help`."""
+
+    model: str
+    data: str
+    recipe: str | None
+    assignments: Sequence[str]
+    weights: str | None
+    backbone_weights: str | None
+    folder: Path
+    resume: bool
+    device: str | None
+    workers: int | None
+    save_every: int
+    overfit: int | None
+
+
+class _First:
+    """The first pictures of a split, as a trial takes them."""
+
+    def __init__(self, whole: Any, count: int) -> None:
+        self._whole, self._count = whole, min(count, len(whole))
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __getitem__(self, index: int) -> Any:
+        if not 0 <= index < self._count:
+            raise IndexError(index)
+        return self._whole[index]
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._whole, name)
+
+
+def start(registry: Registry, wanted: Wanted) -> Outcome | None:
+    """Runs a training to its end; None if it was asked to stop and can go on.
+
+    Raises:
+        RegistryError: what stops it before its first step or later, with what to do.
+    """
+    accelerator, ready = _ready(registry, wanted)
+    main = accelerator.is_main_process
+    for note in ready.notes if main else ():
+        click.echo(note, err=True)
+    run = _run(registry, wanted, accelerator, ready)
+    if wanted.resume and not run.resume() and main:
+        click.echo(f"{wanted.folder} holds no checkpoint yet; starting at the beginning", err=True)
+    with Report(ready.plan.recipe.epochs, run.steps, quiet=not main) as report:
+        try:
+            return run.train(report)
+        except Stopped:
+            return None
+
+
+def dry(registry: Registry, wanted: Wanted, steps: int = 3) -> dict[str, Any]:
+    """What a run would take, after a few steps of it; nothing is written."""
+    accelerator, ready = _ready(registry, wanted)
+    seconds: list[float] = []
+    run = _run(registry, wanted, accelerator, ready)
+    for step in run.try_steps(steps):
+        seconds.append(step.seconds)
+    recipe = ready.plan.recipe
+    each = sorted(seconds)[len(seconds) // 2]
+    total = each * run.steps * recipe.epochs
+    return {
+        "pictures": len(ready.training),
+        "steps_an_epoch": run.steps,
+        "steps": run.steps * recipe.epochs,
+        "seconds_a_step": round(each, 4),
+        "hours": round(total / 3600, 3),
+        "peak_memory_mb": _peak_memory(accelerator.device),
+        "device": str(accelerator.device),
+    }
+
+
+def _ready(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared]:
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    ready = prepared(
+        registry,
+        wanted.model,
+        data=wanted.data,
+        recipe=wanted.recipe,
+        assignments=wanted.assignments,
+        processes=processes,
+    )
+    if wanted.overfit is not None:
+        first = _First(ready.training, wanted.overfit)
+        ready = Prepared(ready.plan, first, first, ready.notes)
+    precision = {"fp32": "no"}.get(ready.plan.recipe.precision, ready.plan.recipe.precision)
+    try:
+        accelerator = Accelerator(cpu=wanted.device == "cpu" or None, mixed_precision=precision)
+    except ValueError as error:
+        raise RegistryError(f"recipe.precision = {ready.plan.recipe.precision} cannot be had here: {error}") from error
+    if ready.plan.recipe.precision == "fp16" and accelerator.device.type == "cpu":
+        raise RegistryError("a CPU trains in fp32 or bf16; set recipe.precision to one of them")
+    return accelerator, ready
+
+
+def _run(registry: Registry, wanted: Wanted, accelerator: Accelerator, ready: Prepared) -> Run:
+    plan = ready.plan
+    set_seed(start_seed(plan.seed) % 2**32)
+    model = registry.build(plan.model, **_start(plan.recipe, wanted))
+    spec: Any = model.spec
+    plan = type(plan)(spec, plan.recipe, plan.dataset, plan.processes)
+    workers = min(plan.recipe.workers, usable_workers()) if wanted.workers is None else wanted.workers
+    return Run(
+        registry,
+        plan,
+        model,
+        ready.training,
+        ready.validation,
+        wanted.folder,
+        accelerator,
+        workers=workers,
+        save_every=wanted.save_every,
+    )
+
+
+def _start(recipe: Any, wanted: Wanted) -> dict[str, Any]:
+    """What the model starts from: as the user says, else as the recipe does."""
+    given = {"weights": wanted.weights, "backbone_weights": wanted.backbone_weights}
+    if any(value is not None for value in given.values()) or recipe.start == "random":
+        return given
+    return {recipe.start: "default"}
+
+
+def _peak_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device) / 1e6)
+    import resource
+
+    return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3)

@@ -1,0 +1,332 @@
+"""A run in its folder: killed at any step and resumed it ends the same, and mistakes are told before the first step."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner, Result
+from PIL import Image
+from registry_training.command_evaluate import evaluate
+from registry_training.command_train import train
+from registry_training.prepare import prepared
+from registry_training.run import Run, Stopped
+from registry_training.start import Wanted, _ready, _run
+from registry_training.state import State
+from registry_training.trainer import NotFiniteError, Step
+from safetensors.torch import load_file
+
+import registry
+from registry.errors import RegistryError
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+MODEL = "mobilenet_v3_digits"
+SETTINGS = [
+    "recipe.start=random",
+    "recipe.epochs=2",
+    "recipe.batch_size=6",
+    "recipe.reference_batch=null",
+    "recipe.rate=0.002",
+    "recipe.warmup=null",
+    "recipe.mixup_alpha=0.2",
+    "recipe.ema={decay: 0.9, every: 1, adjust: false}",
+]
+UPDATES = 8  # two epochs of four
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of dark and bright noise: 24 pictures to train on, 10 to validate on."""
+    root = tmp_path_factory.mktemp("data")
+    draw = random.Random(0)
+    for split, count in (("train", 12), ("val", 5)):
+        for name, level in (("bright", 170), ("dark", 40)):
+            folder = root / split / name
+            folder.mkdir(parents=True)
+            for index in range(count):
+                pixels = bytes(level + draw.randrange(60) for _ in range(32 * 32))
+                Image.frombytes("L", (32, 32), pixels).save(folder / f"{index}.png")
+    return root
+
+
+def wanted(data: Path, folder: Path, *more: str, resume: bool = False, save_every: int = 3) -> Wanted:
+    assignments = [*SETTINGS, *more]
+    name = "finetune_classification"
+    return Wanted(MODEL, f"{data}/", name, assignments, None, None, folder, resume, "cpu", 0, save_every, None)
+
+
+def run_of(asked: Wanted) -> Run:
+    made = registry.default_registry()
+    accelerator, ready = _ready(made, asked)
+    run = _run(made, asked, accelerator, ready)
+    if asked.resume:
+        run.resume()
+    return run
+
+
+def tensors(folder: Path, name: str = "last.safetensors") -> dict[str, torch.Tensor]:
+    found: dict[str, torch.Tensor] = load_file(folder / name)
+    return found
+
+
+def same(first: Path, second: Path) -> bool:
+    for name in ("last.safetensors", "best.safetensors"):
+        one, other = tensors(first, name), tensors(second, name)
+        if list(one) != list(other) or not all(torch.equal(value, other[key]) for key, value in one.items()):
+            return False
+    return (first / "metrics.jsonl").read_text() == (second / "metrics.jsonl").read_text()
+
+
+@pytest.fixture(scope="module")
+def whole(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run that nothing stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    torch.set_num_threads(1)
+    outcome = run_of(wanted(data, folder)).train()
+    assert outcome.updates == UPDATES
+    return folder
+
+
+class Killed(Exception):
+    """Stands for a process that is no more."""
+
+
+def killed_after(updates: int) -> Callable[[Any], None]:
+    seen = iter(range(1, updates + 1))
+
+    def told(event: Any) -> None:
+        if isinstance(event, Step) and next(seen) == updates:
+            raise Killed
+
+    return told
+
+
+@pytest.mark.parametrize("updates", [1, 3, 4, 5, 8])
+def test_a_run_that_was_killed_and_resumed_ends_the_same(whole: Path, data: Path, tmp_path: Path, updates: int) -> None:
+    with pytest.raises(Killed):
+        run_of(wanted(data, tmp_path)).train(killed_after(updates))
+    outcome = run_of(wanted(data, tmp_path, resume=True)).train()
+    assert outcome.updates == UPDATES
+    assert same(whole, tmp_path)
+
+
+def test_a_run_that_is_killed_again_and_again_ends_the_same(whole: Path, data: Path, tmp_path: Path) -> None:
+    for _ in range(3):
+        with pytest.raises(Killed):
+            run_of(wanted(data, tmp_path, resume=True, save_every=1)).train(killed_after(2))
+    run_of(wanted(data, tmp_path, resume=True)).train()
+    assert same(whole, tmp_path)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_finishes_the_step_and_keeps_it(
+    whole: Path, data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    def told(event: Any) -> None:
+        if isinstance(event, Step) and event.step == 1:
+            os.kill(os.getpid(), number)
+
+    usual = signal.getsignal(number)
+    with pytest.raises(Stopped):
+        run_of(wanted(data, tmp_path, save_every=1000)).train(told)
+    assert signal.getsignal(number) is usual
+    assert State.read(tmp_path / "state.pt").position.updates == 2
+    run_of(wanted(data, tmp_path, resume=True)).train()
+    assert same(whole, tmp_path)
+
+
+def test_the_number_of_workers_changes_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
+    asked = wanted(data, tmp_path)
+    run_of(Wanted(*(2 if key == "workers" else value for key, value in vars(asked).items()))).train()
+    assert same(whole, tmp_path)
+
+
+def test_another_seed_changes_the_result(whole: Path, data: Path, tmp_path: Path) -> None:
+    run_of(wanted(data, tmp_path, "recipe.seed=1")).train()
+    assert not same(whole, tmp_path)
+
+
+def test_accumulated_parts_are_the_same_step_up_to_rounding(data: Path, tmp_path: Path) -> None:
+    more = ["backbone.norm={kind: frozen_batch, eps: 0.001}", "head.dropout=0", "recipe.mixup_alpha=0"]
+    for parts in (1, 3):
+        run_of(wanted(data, tmp_path / str(parts), *more, f"recipe.accumulation={parts}")).train()
+    one, three = tensors(tmp_path / "1"), tensors(tmp_path / "3")
+    assert max(float((one[key].float() - three[key].float()).abs().max()) for key in one) < 1e-4
+
+
+def test_another_recipe_does_not_go_on_with_the_run(whole: Path, data: Path) -> None:
+    with pytest.raises(RegistryError, match="is that of another model, recipe or data set"):
+        run_of(wanted(data, whole, "recipe.rate=0.003", resume=True))
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_pictures(data: Path, tmp_path: Path) -> None:
+    run = run_of(wanted(data, tmp_path))
+    with torch.no_grad():
+        next(run._trainer.model.parameters()).fill_(float("nan"))
+    with pytest.raises(NotFiniteError, match=r"classification is nan; lower recipe\.rate"):
+        run.train()
+    names = json.loads((tmp_path / "not_finite.json").read_text())
+    assert len(names) == 6
+    assert all(name.endswith(".png") for name in names)
+
+
+def test_it_learns_to_tell_dark_from_bright(whole: Path, data: Path) -> None:
+    entries = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["update"] for entry in entries if "loss" in entry] == list(range(1, UPDATES + 1))
+    result = CliRunner().invoke(
+        evaluate, [str(whole / "best.safetensors"), "--data", f"{data}/", "--format", "json"], catch_exceptions=False
+    )
+    told = json.loads(result.stdout)
+    assert told["pictures"] == 10
+    best = max(entry["figures"]["top1"] for entry in entries if "figures" in entry)
+    assert told["figures"]["top1"] == best
+
+
+# ---- the verbs -------------------------------------------------------------------------------------------------------
+
+
+def call(*words: object) -> Result:
+    return CliRunner().invoke(train, [MODEL, *map(str, words)])
+
+
+def options(data: Path, *more: object) -> list[object]:
+    settings = [word for text in SETTINGS for word in ("--set", text)]
+    return ["--data", f"{data}/", "--recipe", "finetune_classification", *settings, "--device", "cpu", *more]
+
+
+def test_a_folder_that_holds_a_run_is_left_alone(whole: Path, data: Path) -> None:
+    before = (whole / "state.pt").read_bytes()
+    result = call(*options(data, "--output", whole))
+    assert isinstance(result.exception, RegistryError)
+    assert "holds a run already; go on with it by --resume" in str(result.exception)
+    assert (whole / "state.pt").read_bytes() == before
+
+
+def test_a_dry_run_tells_what_it_would_take_and_keeps_nothing(data: Path, tmp_path: Path) -> None:
+    result = call(*options(data, "--output", tmp_path / "run", "--dry-run", "--format", "json"))
+    told = json.loads(result.stdout)
+    assert (told["pictures"], told["steps_an_epoch"], told["steps"]) == (24, 4, 8)
+    assert told["seconds_a_step"] > 0
+    assert not (tmp_path / "run").exists()
+
+
+MISTAKES: dict[str, tuple[list[str], str]] = {
+    "no recipe": (["--data", "digits_classification"], "names no recipe; choose one with --recipe"),
+    "an unknown recipe": (["--data", "digits_classification", "--recipe", "nothing"], "nothing"),
+    "unknown data": (
+        ["--data", "digits_clasification", "--recipe", "finetune_classification"],
+        "digits_classification",
+    ),
+    "data of another task": (["--data", "digits_detection", "--recipe", "finetune_classification"], "detection"),
+    "a batch that does not divide": (
+        ["--data", "digits_classification", "--recipe", "finetune_classification"]
+        + ["--set", "recipe.start=random", "--set", "recipe.accumulation=5"],
+        "32 images do not divide into 5 passes; write batch_size: 30",
+    ),
+    "a number of classes that is not the data's": (
+        ["--data", "digits_classification", "--recipe", "finetune_classification", "--set", "recipe.start=random"]
+        + ["--set", "head.num_classes=4", "--set", "task.categories=null"],
+        "the head tells 4 classes apart, and the data set has 10",
+    ),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_told_before_the_first_step(mistake: str, tmp_path: Path) -> None:
+    words, told = MISTAKES[mistake]
+    result = call(*words, "--output", tmp_path / "run")
+    assert isinstance(result.exception, RegistryError)
+    assert told in str(result.exception)
+    assert not (tmp_path / "run").exists()
+
+
+def test_random_weights_are_not_measured(data: Path) -> None:
+    result = CliRunner().invoke(evaluate, [MODEL, "--data", f"{data}/"])
+    assert isinstance(result.exception, RegistryError)
+    assert "figures of random weights mean nothing" in str(result.exception)
+
+
+def test_the_head_is_made_to_fit_the_data(data: Path) -> None:
+    made = registry.default_registry()
+    ready = prepared(made, MODEL, data=f"{data}/", recipe="finetune_classification", assignments=SETTINGS)
+    assert ready.plan.model.head.num_classes == 2
+    assert ready.plan.model.task.categories == ("bright", "dark")
+    assert ready.notes == ("the head tells the data set's 2 classes apart",)
+
+
+# ---- real processes --------------------------------------------------------------------------------------------------
+
+
+def command(data: Path, folder: Path, *more: str) -> list[str]:
+    words = [str(word) for word in options(data, "--output", folder, "--workers", "1", "--save-every", "1", *more)]
+    return [sys.executable, "-m", "registry.cli", "train", MODEL, *words]
+
+
+@pytest.mark.slow
+def test_ten_kills_at_random_moments_change_nothing(whole: Path, data: Path, tmp_path: Path) -> None:
+    draw = random.Random(1)
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    long = ["--set", "recipe.epochs=12", "--set", "recipe.schedule={kind: constant}"]
+    subprocess.run(command(data, tmp_path / "whole", *long), check=True, env=variables, capture_output=True)
+    for kill in range(10):
+        process = subprocess.Popen(
+            command(data, tmp_path / "killed", "--resume", *long),
+            env=variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        journal = tmp_path / "killed" / "metrics.jsonl"
+        before = journal.stat().st_size if journal.exists() else 0
+        for _ in range(600):  # until it trains, and then for a random while
+            if process.poll() is not None or (journal.exists() and journal.stat().st_size > before):
+                break
+            time.sleep(0.05)
+        time.sleep(draw.uniform(0, 0.6))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert kill or (tmp_path / "killed").exists()
+    subprocess.run(
+        command(data, tmp_path / "killed", "--resume", *long), check=True, env=variables, capture_output=True
+    )
+    assert same(tmp_path / "whole", tmp_path / "killed")
+    assert list((tmp_path / "killed").glob(".*.tmp")) == []
+
+
+@pytest.mark.slow
+def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
+    # batch statistics are each process's own, so there are none here
+    more = ["--set", "backbone.norm={kind: frozen_batch, eps: 0.001}", "--set", "head.dropout=0"]
+    more += ["--set", "recipe.mixup_alpha=0"]
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    one, two = tmp_path / "one", tmp_path / "two"
+    subprocess.run(command(data, one, *more), check=True, env=variables, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517", "-m"]
+    subprocess.run([*torchrun, *command(data, two, *more)[2:]], check=True, env=variables, capture_output=True)
+    first, second = tensors(one), tensors(two)
+    assert max(float((first[key].float() - second[key].float()).abs().max()) for key in first) < 1e-4
+    figures = [
+        [
+            json.loads(line)["figures"]
+            for line in (folder / "metrics.jsonl").read_text().splitlines()
+            if "figures" in line
+        ]
+        for folder in (one, two)
+    ]
+    assert figures[0] == figures[1]
+
+
+@pytest.fixture(autouse=True)
+def _quiet() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("COLUMNS", "160")
+        yield
