@@ -1059,8 +1059,8 @@ MISTAKES: dict[str, Mistake] = {
         ["m.yaml:5:1: error: unknown key `sumary`; did you mean `summary`? [REG101]"],
     ),
     "a part's document of a kind without types": Mistake(
-        {"m.yaml": "kind: dataset\nname: mine\ntype: coco\n"},
-        ["m.yaml:3:7: error: unknown type of dataset `coco`; no plugin brings a type of dataset [REG107]"],
+        {"m.yaml": "kind: quantization\nname: mine\ntype: int8\n"},
+        ["m.yaml:3:7: error: unknown type of quantization `int8`; no plugin brings a type of quantization [REG107]"],
     ),
     "a list for a variant": Mistake(
         setting("backbone: {norm: {kind: [batch]}}"),

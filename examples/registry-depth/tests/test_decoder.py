@@ -110,4 +110,5 @@ def test_a_checkpoint_gives_the_same_depths(tmp_path: Any) -> None:
     again = registry.build(registry.save(model, tmp_path / "depth.safetensors")).eval()
     images = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
-        assert torch.equal(again(images), model(images))
+        # where tensors lie in memory differs after loading, and with it the order of some sums
+        torch.testing.assert_close(again(images), model(images), rtol=1e-5, atol=1e-6)

@@ -75,6 +75,18 @@ def test_values_of_the_grey_picture_end_at_16_bits(scale: int) -> None:
     assert found.tolist() == [[0, 2 * scale, 65535]]
 
 
+def test_values_of_the_grey_picture_are_rounded() -> None:
+    """2000.4 and 2000.6 values at a scale of 1000 a metre."""
+    assert numpy.asarray(depth_picture(torch.tensor([[2.0004, 2.0006]]), 1000)).tolist() == [[2000, 2001]]
+
+
+def test_ticks_stand_below_their_depths() -> None:
+    """Depths of 1 to 5 m, a tick a metre; the bar ends 36 pixels before both sides, and ticks begin 18 + 12 below 480."""
+    sheet = draw_depth(Image.new("RGB", (64, 48)), torch.linspace(1, 5, 64).expand(48, 64))
+    inked = [x for x in range(sheet.width) if sheet.getpixel((x, 480 + 12 + 18 + 2)) == (32, 32, 36)]
+    assert inked == [36 + round((sheet.width - 2 * 36 - 1) * share / 4) for share in range(5)]
+
+
 def test_a_wall_has_a_scale_too() -> None:
     assert math.isfinite(sum(value for value, _ in ticks(1.95, 2.05)))
     sheet = draw_depth(Image.new("RGB", (8, 8)), torch.full((8, 8), 2.0))

@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import RegistryError
+from registry.errors import MissingExtraError, RegistryError
 from registry.specs import DatasetSpec
 from registry.testing.bench import Bench
 from registry.testing.check import check
@@ -26,7 +26,14 @@ def _built(part: PartSubject) -> Iterator[tuple[str, Any]]:
     sample = samples_of(part)[0]
     target = part.registry.host.target(sample)
     for split in _SPLITS:
-        yield split, target(sample, split)
+        try:
+            data = target(sample, split)
+        except MissingExtraError:
+            raise
+        except RegistryError as error:
+            hint = "" if part.given() else f"; or pass settings={{'{part.id}': {{...}}}} to the kit"
+            raise RegistryError(f"the split `{split}` cannot be built: {error}{hint}") from error
+        yield split, data
 
 
 @check("dataset", torch=True)

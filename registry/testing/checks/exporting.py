@@ -24,9 +24,11 @@ def exports_as_declared(bench: Bench) -> Iterator[str]:
     try:
         program = torch.export.export(bench.model, (inputs,), dynamic_shapes=shapes)
     except Exception as error:  # of every kind
-        first = next(iter(str(error).strip().splitlines()), "")
+        lines = [line.strip() for line in str(error).splitlines() if line.strip() and "TORCH_LOGS" not in line]
+        told = f"{type(error).__name__}: {' '.join(lines[:3])}"
+        fixed = " (len(x) of a tensor is a constant to the exporter: write x.shape[0])" if "batch" in told else ""
         yield (
-            f"torch.export of the model failed: {type(error).__name__}: {first}; mend forward, "
+            f"torch.export of the model failed: {told}; mend forward{fixed}, "
             f"or write exportable: ClassVar[bool] = False in {head.__name__}"
         )
         return

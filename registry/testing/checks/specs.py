@@ -25,8 +25,8 @@ def samples_of(part: PartSubject) -> list[PartSpec]:
     """Specs of a part; raises Skipped where there is none, and PluginError where its class cannot be used."""
     part.spec_class  # noqa: B018  which says what is wrong with it
     if not part.samples:
-        text = f"the {part.label} has settings without a default, and no document of the plugin has them"
-        raise Skipped(f"{text}; ship one, or pass settings={{'{part.id}': {{...}}}}")
+        text = f"the {part.label} has settings without a default, and no valid document of the plugin has them"
+        raise Skipped(f"{text}{_invalid(part)}; ship one, or pass settings={{'{part.id}': {{...}}}}")
     return part.samples
 
 
@@ -109,10 +109,16 @@ def serves_a_task_that_is_there(part: PartSubject) -> Iterator[str]:
 def is_used_by_a_model(part: PartSubject) -> Iterator[str]:
     """Some model document uses the part, so that it can be built and run."""
     if not part.kit.models_using(part.record):
-        yield (
-            f"no model document uses the {part.record.kind} `{part.record.type}`, so that nobody can see it run; "
-            "ship one in the plugin's catalog, or pass models=[...]"
+        text = (
+            f"no valid model document uses the {part.record.kind} `{part.record.type}`, so that nobody can see it run"
         )
+        yield f"{text}{_invalid(part)}; ship one in the plugin's catalog, or pass models=[...]"
+
+
+def _invalid(part: PartSubject) -> str:
+    """A word about documents of the plugin that may use a part, and are not valid."""
+    names = [f"`{document.name}`" for document in part.kit.documents if part.kit.spec_of(document) is None]
+    return f" ({', '.join(names)} cannot be read as it is: see document_validates)" if names else ""
 
 
 def nested(spec: BaseModel, path: Path = ()) -> Iterator[tuple[Path, BaseModel]]:

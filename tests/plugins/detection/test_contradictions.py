@@ -257,7 +257,7 @@ def test_limits_that_are_never_reached_are_warned_of(document: str, overrides: d
     assert findings(document, overrides) == [("REG212", "warning", text)]
     with pytest.warns(registry.RegistryWarning) as caught:
         registry.load_spec(document, overrides={"task.categories": None, **overrides})
-    assert [str(warning.message).endswith(f"warning: {text} [REG212]") for warning in caught] == [True]
+    assert [str(warning.message).endswith(f": {text} [REG212]") for warning in caught] == [True]
 
 
 @pytest.mark.parametrize(

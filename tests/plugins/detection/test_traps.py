@@ -134,7 +134,7 @@ def test_equal_strides_are_warned_of_unless_the_document_accepts_them() -> None:
     with pytest.warns(registry.RegistryWarning) as caught:
         registry.load_spec(LARGE, overrides={"accepts": []})
     assert [str(warning.message) for warning in caught] == [
-        f"{file}:{line}:{column}: warning: levels `c4` and `c5` both have stride 32, so boxes are pooled from one level "
+        f"{file}:{line}:{column}: levels `c4` and `c5` both have stride 32, so boxes are pooled from one level "
         "fewer; the others serve proposals and the way down only [REG207]"
     ]
 

@@ -36,6 +36,16 @@ def test_every_check_of_a_good_plugin_passes(tiny: Make) -> None:
     assert torch.get_num_threads() == threads
 
 
+def test_results_of_single_images_are_not_taken_for_a_batch(tiny: Make) -> None:
+    """Two things found in the first image and one in the second are no batch of two."""
+    first, second = torch.randn((2, 3, 64, 64), generator=torch.Generator().manual_seed(0))[:, 0, 0, 0].tolist()
+    middle, more = (first + second) / 2, "<" if first < second else ">"  # the first pixel tells the two images apart
+    rows = f"[self.fc(p).expand(1 + int(i[0, 0, 0] {more} {middle}), -1) for p, i in zip(pooled, images, strict=True)]"
+    made = tiny(("parts.py", LAST, f"return self.fc(pooled) if self.training else {rows}"))
+    outcome = ran(made, "head-tiny_head-eval_mode_repeats")
+    assert (outcome.state, outcome.message) == ("passed", "")
+
+
 def test_every_check_says_what_it_proves_and_has_a_name_of_its_own() -> None:
     names = [check.name for check in CHECKS]
     assert sorted(set(names)) == sorted(names)
@@ -83,8 +93,20 @@ BROKEN = [
         "task-tiny_task-unknown_keys_are_refused",
         "specs.py",
         '    """How pictures are read."""\n',
-        '    """How pictures are read."""\n\n    model_config = {"extra": "ignore"}\n',
+        '    """How pictures are read."""\n\n'
+        "    @__import__('pydantic').model_validator(mode='before')\n"
+        "    @classmethod\n"
+        "    def _forgiving(cls, data):\n"
+        "        return {key: data[key] for key in data if key == 'side'} if isinstance(data, dict) else data\n",
         "`picture` takes the unknown key `no_such_setting`",
+    ),
+    broken(
+        "task-tiny_task-unknown_keys_are_refused",
+        "specs.py",
+        '    """How pictures are read."""\n',
+        '    """How pictures are read."""\n\n    model_config = {"extra": "ignore"}\n',
+        "the class PictureSpec allow unknown keys",
+        name="class",
     ),
     broken(
         "task-tiny_task-spec_is_frozen",
@@ -135,7 +157,7 @@ BROKEN = [
         "plugin.py",
         "    register.catalog(",
         '    register.head("unused", spec="tiny.specs:TinyHeadSpec", target="tiny.parts:head")\n    register.catalog(',
-        "no model document uses the head `unused`",
+        "no valid model document uses the head `unused`",
         "ship one in the plugin's catalog, or pass models=[...]",
     ),
     broken(
@@ -628,6 +650,14 @@ BROKEN = [
         "self.count = spec.count",
         'self.count = spec.count if split == "train" else 0',
         "the split `validation` is empty",
+    ),
+    broken(
+        "dataset-tiny_dataset-splits_hold_pictures_with_targets",
+        "parts.py",
+        "        self.count = spec.count",
+        "        raise RegistryError('no folder was given')",
+        "the split `train` cannot be built: no folder was given; or pass settings={'dataset-tiny_dataset': {...}} to the kit",
+        name="folder",
     ),
     broken(
         "dataset-tiny_dataset-splits_hold_pictures_with_targets",
