@@ -5,6 +5,7 @@ A name that was given up is read as long as nothing else has it, and its new nam
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from registry.host.discovery import normal_name
@@ -38,7 +39,9 @@ def only_rename(distribution: str, former: Iterable[Former], owners: Iterable[st
 def choices(origins: Sequence[Origin], name: str) -> str:
     """What to write instead of a bare name that several provide."""
     distributions = list(dict.fromkeys(origin.distribution for origin in origins))
-    if len(distributions) < len(set(origins)) or len(distributions) == 1:
-        own = ", ".join(f"`{distribution}`" for distribution in distributions)
+    counts = Counter(origin.distribution for origin in set(origins))
+    twice = [one for one in distributions if counts[one] > 1 or len(distributions) == 1]
+    if twice:
+        own = ", ".join(f"`{distribution}`" for distribution in twice)
         return f"the distribution {own} has it twice: one of them must be renamed, or a plugin blocked"
     return "write " + " or ".join(f"`{distribution}/{name}`" for distribution in distributions)

@@ -198,7 +198,8 @@ class Registrar:
     @staticmethod
     def _inside(package: str, relative: str) -> Path:
         """The path of something in a package's folder, found without importing the package."""
-        found = importlib.util.find_spec(package) if package.isidentifier() else None
+        named = isinstance(package, str) and package.isidentifier()
+        found = importlib.util.find_spec(package) if named else None
         if found is None or not found.submodule_search_locations:
             raise PluginError(f"there is no package `{package}` to find `{relative}` in")
         root = Path(found.submodule_search_locations[0]).resolve()

@@ -35,6 +35,22 @@ def test_five_of_three_classes_are_not_reported() -> None:
     assert metric.compute() == {"top1": 1.0}
 
 
+@pytest.mark.parametrize(("results", "targets"), [(1, 2), (2, 1)])
+def test_as_many_results_as_labels_are_needed(results: int, targets: int) -> None:
+    found = task().postprocess(torch.zeros(results, 1000), [(1, 1)] * results)
+    with pytest.raises(ValueError, match="zip"):
+        task().metric(SPEC).update(found, torch.zeros(targets, dtype=torch.int64))
+
+
+def test_models_are_compared_by_the_likeliest_class() -> None:
+    metric = task().metric(SPEC)
+    logits = torch.zeros(1, 1000)
+    logits[0, 999], logits[0, 0] = 2, 1
+    metric.update(task().postprocess(logits, [(1, 1)]), torch.tensor([0]))
+    assert (metric.headline, metric.higher_is_better) == ("top1", True)
+    assert metric.compute() == {"top1": 0.0, "top5": 1.0}
+
+
 def test_examples_train_and_are_the_same_for_the_same_generator() -> None:
     spec = registry.load_spec("mobilenet_v3_small", num_classes=7, in_channels=4)
     (inputs, labels), (again, same) = (

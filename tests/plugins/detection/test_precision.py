@@ -76,6 +76,95 @@ def test_nothing_found_is_zero_and_no_truth_is_not_measured() -> None:
         task().metric(SPEC).compute()
 
 
+def one_truth(corners: list[float], label: int = 1) -> dict[str, torch.Tensor]:
+    return {"boxes": torch.tensor([corners]), "labels": torch.tensor([label])}
+
+
+def test_boxes_that_are_wider_than_high_are_compared_as_they_are() -> None:
+    truth = one_truth([10.0, 20, 110, 60])
+    # 100x31 of 100x40 pixels: overlap 0.775, met by the six thresholds 0.5 to 0.75
+    assert figures((output([[10, 20, 110, 51]], [1], [0.9]), truth))["ap"] == pytest.approx(0.6)
+    # 68x40 of 100x40 pixels, at the right end: overlap 0.68, met by 0.5, 0.55, 0.6 and 0.65
+    assert figures((output([[42, 20, 110, 60]], [1], [0.9]), truth))["ap"] == pytest.approx(0.4)
+    turned = figures((output([[20, 10, 60, 110]], [1], [0.9]), truth))
+    assert turned["ap50"] == 0.0  # 40x40 in both of 6400: overlap 0.25
+
+
+def test_a_wrong_box_costs_precision_only_where_its_score_is_higher() -> None:
+    truth = one_truth([0.0, 0, 40, 40])
+    boxes = [[80, 80, 120, 120], [0, 0, 40, 40]]
+    assert figures((output(boxes, [1, 1], [0.9, 0.8]), truth))["ap50"] == pytest.approx(1 / 2)
+    assert figures((output(boxes, [1, 1], [0.7, 0.8]), truth))["ap50"] == pytest.approx(1.0)
+
+
+def test_scores_are_compared_over_all_images() -> None:
+    nothing = {"boxes": torch.zeros((0, 4)), "labels": torch.zeros(0, dtype=torch.int64)}
+    truth = one_truth([0.0, 0, 40, 40])
+    for wrong, right, expected in ((0.3, 0.9, 1.0), (0.9, 0.3, 1 / 2)):
+        first, second = (output([[0, 0, 40, 40]], [1], [score]) for score in (wrong, right))
+        assert figures((first, nothing), (second, truth))["ap50"] == pytest.approx(expected)
+
+
+def test_the_last_class_counts_and_another_class_is_no_match() -> None:
+    last = SPEC.head.num_classes - 1
+    truth = one_truth([0.0, 0, 40, 40], last)
+    assert figures((output([[0, 0, 40, 40]], [last], [0.9]), truth))["ap"] == pytest.approx(1.0)
+    assert figures((output([[0, 0, 40, 40]], [last - 1], [0.9]), truth))["ap"] == 0.0
+
+
+def test_a_crowd_that_nobody_found_is_not_missed() -> None:
+    first = output([[0, 0, 40, 40]], [1], [0.9])
+    assert figures((first, {**TRUTH, "iscrowd": torch.tensor([0, 1])}))["ap50"] == pytest.approx(1.0)
+    assert figures((first, {**TRUTH, "iscrowd": torch.tensor([0, 0])}))["ap50"] == pytest.approx(51 / 101)
+
+
+def test_small_boxes_inside_a_crowd_are_no_false_alarms() -> None:
+    boxes = [[60, 60, 70, 70], [75, 75, 85, 85], [0, 0, 40, 40]]
+    found = output(boxes, [1, 1, 1], [0.9, 0.8, 0.7])
+    assert figures((found, {**TRUTH, "iscrowd": torch.tensor([0, 1])}))["ap50"] == pytest.approx(1.0)
+
+
+def test_the_area_that_the_truth_gives_decides_the_size_not_the_box() -> None:
+    found = output([[0, 0, 40, 40]], [1], [0.9])
+    truth = one_truth([0.0, 0, 40, 40])
+    assert figures((found, truth))["ap_medium"] == pytest.approx(1.0)
+    given = figures((found, {**truth, "area": torch.tensor([500.0])}))  # below 32² = 1024
+    assert (given["ap_small"], given["ar_small"]) == pytest.approx((1.0, 1.0))
+    assert given["ap_medium"] == -1
+
+
+def test_figures_are_under_their_own_names() -> None:
+    truth = {"boxes": torch.tensor([[0.0, 0, 20, 20], [60, 60, 100, 100]]), "labels": torch.tensor([1, 1])}
+    both = figures((output(truth["boxes"].tolist(), [1, 1], [0.9, 0.8]), truth))
+    assert both["ar1"] == pytest.approx(1 / 2)  # one box an image finds one of two objects
+    assert (both["ar10"], both["ar100"]) == pytest.approx((1.0, 1.0))
+    medium = figures((output([[60, 60, 100, 100]], [1], [0.9]), truth))
+    assert (medium["ap_small"], medium["ar_small"]) == (0.0, 0.0)
+    assert (medium["ap_medium"], medium["ar_medium"]) == pytest.approx((1.0, 1.0))
+    assert medium["ap_large"] == medium["ar_large"] == -1
+    metric = task().metric(SPEC)
+    assert (metric.headline, metric.higher_is_better) == ("ap", True)
+
+
+def test_measuring_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    figures((output([[0, 0, 40, 40]], [1], [0.9]), TRUTH))
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(("results", "targets"), [(1, 2), (2, 1)])
+def test_as_many_results_as_targets_are_needed(results: int, targets: int) -> None:
+    found = task().postprocess([output([[0, 0, 40, 40]], [1], [0.9])] * results, [(128, 128)] * results)
+    with pytest.raises(ValueError, match="zip"):
+        task().metric(SPEC).update(found, [TRUTH] * targets)
+
+
+@pytest.mark.parametrize(("key", "values"), [("iscrowd", [0]), ("area", [1600.0])])
+def test_what_the_truth_says_of_its_boxes_it_says_of_each(key: str, values: list[float]) -> None:
+    found = task().postprocess([output([], [], [])], [(128, 128)])
+    with pytest.raises(ValueError, match="zip"):
+        task().metric(SPEC).update(found, [{**TRUTH, key: torch.tensor(values)}])
+
+
 def test_without_pycocotools_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
     with pytest.raises(MissingExtraError, match=r"vision-registry\[coco\]"):

@@ -69,6 +69,26 @@ def test_what_cannot_be_measured_is_told() -> None:
         metric.update([result([[0, 0]])], torch.tensor([[[0]]]))
 
 
+def test_a_mask_of_transposed_shape_is_refused() -> None:
+    metric = task().metric(SPEC)
+    with pytest.raises(RegistryError, match=r"differ in size, \(2, 3\) and \(3, 2\)"):
+        metric.update([result([[0, 0, 0], [0, 0, 0]])], torch.zeros((1, 3, 2), dtype=torch.int64))
+
+
+@pytest.mark.parametrize(("results", "targets"), [(1, 2), (2, 1)])
+def test_as_many_masks_as_truths_are_needed(results: int, targets: int) -> None:
+    with pytest.raises(ValueError, match="zip"):
+        task().metric(SPEC).update([result([[0, 0]])] * results, torch.zeros((targets, 1, 2), dtype=torch.int64))
+
+
+def test_models_are_compared_by_the_mean_overlap() -> None:
+    metric = task().metric(SPEC)
+    metric.update([result([[0, 0, 0, 0]])], torch.tensor([[[0, 0, 0, 20]]]))
+    assert (metric.headline, metric.higher_is_better) == ("miou", True)
+    # background: 3 right of 4 found, 3 true; the last class never found: mean of 3/4 and 0
+    assert metric.compute()[metric.headline] == pytest.approx(3 / 8)
+
+
 def test_examples_train_every_output() -> None:
     spec = registry.load_spec("deeplabv3_mnv3_large", num_classes=5)
     inputs, targets = task().example(spec, 2, (64, 80), torch.Generator().manual_seed(1))
