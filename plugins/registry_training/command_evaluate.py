@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from registry import default_registry
+from registry.assemble import require_torch
 from registry.cli import options, output
 
 
@@ -44,6 +45,7 @@ def evaluate(
 
     Every answer counts, whatever its score. Settings of the data set: --set dataset.KEY=VALUE.
     """
+    require_torch("measuring a model")
     from registry_training.evaluation import Evaluation
 
     registry = default_registry()

@@ -10,6 +10,7 @@ from pathlib import Path
 import click
 
 from registry import default_registry
+from registry.assemble import require_torch
 from registry.cli import options
 from registry.errors import MissingExtraError, RegistryError
 
@@ -57,6 +58,7 @@ def train(
 
     Exit codes: 0 trained to the end, 1 an error, 2 used wrongly, 143 asked to stop, and ready to --resume.
     """
+    require_torch("training")
     try:
         import accelerate  # noqa: F401
     except ImportError as error:

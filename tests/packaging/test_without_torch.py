@@ -49,6 +49,9 @@ NEEDS_TORCH: dict[str, Sequence[Sequence[str]]] = {
     "build": [["mobilenet_v3_small"], ["good.yaml", "--check"]],
     "predict": [["mobilenet_v3_small", "picture.png"]],
     "demo": [[]],
+    "train": [["good.yaml", "--data", "digits_classification"]],
+    "evaluate": [["good.yaml", "--data", "digits_classification"]],
+    "data": [["check", "digits_classification"]],
     "validate": [["good.yaml", "--deep"]],
 }
 
