@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from registry.errors import RegistryError
 from registry.modules.picture import preprocess
-from registry.specs import HeadSpec, ModelSpec
+from registry.specs import HeadSpec, ModelSpec, RecipeSpec
 from registry.tasks import Task
 from registry_depth.checks import check_depths, counted
 from registry_depth.drawing import depth_picture, draw_depth
@@ -64,7 +64,12 @@ class DepthTask(Task[DepthSpec, DepthMap]):
         return stacked.float()
 
     def losses(
-        self, model: nn.Module, inputs: torch.Tensor, targets: torch.Tensor, head: HeadSpec
+        self,
+        model: nn.Module,
+        inputs: torch.Tensor,
+        targets: torch.Tensor,
+        head: HeadSpec,
+        recipe: RecipeSpec | None = None,
     ) -> dict[str, torch.Tensor]:
         """`scale_invariant`, see `scale_invariant_log_loss`, at the size of the true depths.
 
