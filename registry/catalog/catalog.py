@@ -34,6 +34,8 @@ class Catalog:
         self._host = host
         self._parents = _Parents()
         self._index_file = IndexFile(host)
+        #: What was read of each file, whether for itself or with all others.
+        self._by_file: dict[str, tuple[list[Document], list[Diagnostic]]] = {}
 
     @cached_property
     def _read(self) -> tuple[list[Document], list[Diagnostic]]:
@@ -42,6 +44,7 @@ class Catalog:
         for record in dict.fromkeys(self._host.catalogs):  # a folder that two plugins register is read once
             for file in catalog_files(record):
                 found, wrong = read_documents(file, root=record.folder, origin=record.origin)
+                self._by_file[str(file)] = found, wrong
                 documents += found
                 diagnostics += wrong
         return documents, diagnostics
@@ -82,19 +85,15 @@ class Catalog:
             SpecError: its file changed in between, and cannot be read any more.
             UnknownNameError: or holds it no longer.
         """
-        if "_read" not in self.__dict__ and listed.file not in self._by_file:
+        if listed.file not in self._by_file:
             self._by_file[listed.file] = read_documents(listed.file, root=listed.root, origin=listed.origin)
-        documents, diagnostics = self._by_file.get(listed.file) or self._read
+        documents, diagnostics = self._by_file[listed.file]
         for document in documents:
-            if (document.kind, document.name, document.file) == (listed.kind, listed.name, listed.file):
+            if (document.kind, document.name) == (listed.kind, listed.name):
                 return document
         if errors(diagnostics):
             raise SpecError(diagnostics)
         raise UnknownNameError(self._unknown(listed.kind, listed.name))
-
-    @cached_property
-    def _by_file(self) -> dict[str, tuple[list[Document], list[Diagnostic]]]:
-        return {}
 
     def former(self, kind: str, name: str) -> Rename | None:
         """The rename of a document's name that was given up and is no document's now; else None."""
