@@ -38,7 +38,7 @@ class _SquareCrop(v2.Transform):  # type: ignore[misc]  # torchvision has no typ
         return self._call_kernel(F.pad, output, padding=padding, fill=fill)
 
 
-class _GuardedIoUCrop(v2.RandomIoUCrop):  # type: ignore[misc]
+class _GuardedIoUCrop(v2.RandomIoUCrop):  # type: ignore[misc]  # torchvision has no types
     """An IoU crop that leaves pictures alone that have no box to cover, or that are too small to crop."""
 
     def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:

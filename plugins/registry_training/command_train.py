@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from dataclasses import asdict
+from importlib.util import find_spec
 from pathlib import Path
 
 import click
@@ -26,7 +27,7 @@ from registry.errors import MissingExtraError, RegistryError
     "--output", "folder", default="runs/MODEL", show_default=True, metavar="DIR", help="Where the run is kept."
 )
 @click.option("--resume", is_flag=True, help="Go on with the run in the folder, as if it had never stopped.")
-@click.option("--device", metavar="DEVICE", help="Where to run, such as cpu or cuda.  [default: the best there is]")
+@click.option("--device", type=click.Choice(["cpu", "cuda", "mps"]), help="Where to run.  [default: the best there is]")
 @click.option("--workers", type=click.IntRange(0, 256), help="Processes that load pictures.  [default: cores less one]")
 @click.option(
     "--save-every", type=click.IntRange(1), default=500, show_default=True, help="Updates between checkpoints."
@@ -59,10 +60,8 @@ def train(
     Exit codes: 0 trained to the end, 1 an error, 2 used wrongly, 143 asked to stop, and ready to --resume.
     """
     require_torch("training")
-    try:
-        import accelerate  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("training", "train", "accelerate") from error
+    if find_spec("accelerate") is None:
+        raise MissingExtraError("training", "train", "accelerate")
     from registry_training.start import Wanted, dry, start
 
     name = Path(model).stem

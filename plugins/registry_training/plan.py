@@ -81,6 +81,16 @@ def settled(registry: Registry, model: ModelSpec, recipe: TrainingSpec, dataset:
             f"batches of {recipe.batch_size} pictures do not divide among {processes} processes and "
             f"{recipe.accumulation} parts each; set recipe.batch_size to a multiple of {parts}"
         )
+    if recipe.bad_images == "skip" and processes > 1:
+        raise RegistryError(
+            "several processes cannot leave pictures out, since each would wait for the other; set recipe.bad_images to "
+            "fail, and find the broken ones with `registry data check`"
+        )
+    if recipe.quantization_aware is not None:
+        raise RegistryError(
+            "the recipe trains with simulated quantization, which training alone does not do; use `registry quantize --qat`, "
+            "or set recipe.quantization_aware to null"
+        )
     return Plan(_overridden(registry, model, recipe), recipe, dataset, processes)
 
 

@@ -83,6 +83,7 @@ class Run:
         self._save_every = save_every
         self._journal = Journal(folder / "metrics.jsonl")
         self._best: list[tuple[int, float]] = []
+        self._lines = 0
         self._stop = False
 
     @property
@@ -102,6 +103,7 @@ class Run:
         state = State.read(path)
         self._trainer.resume(state)
         self._best = [(int(epoch), float(value)) for epoch, value in state.best]
+        self._lines = state.lines
         return True
 
     def train(self, told: Callable[[Step | dict[str, Any]], None] = lambda _: None) -> Outcome:
@@ -118,7 +120,7 @@ class Run:
         if self._accelerator.is_main_process:
             folder_is_usable(self._folder)
             remove_remains(self._folder)
-            self._journal.rewind(self._trainer.position.updates)
+            self._journal.rewind(self._lines)
             self._describe()
         outcome = Outcome()
         with self._signals():
@@ -167,13 +169,11 @@ class Run:
 
     def _validate(self, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Figures of the averaged or plain model, gathered from all processes; each picture counts once."""
-        own = {key: value.clone() for key, value in self._trainer.model.state_dict().items()}
-        self._trainer.model.load_state_dict(self._trainer.evaluated())
         task, spec = measuring_task(self._registry, self._plan.model)
         rank, processes = self._accelerator.process_index, self._accelerator.num_processes
         indices = range(rank, len(self._validation), processes)  # type: ignore[arg-type]  # None is asked about before
-        found = list(measured(self._trainer.model, task, self._validation, indices, device=self._accelerator.device))
-        self._trainer.model.load_state_dict(own)
+        with self._trainer.measured() as model:
+            found = list(measured(model, task, self._validation, indices, device=self._accelerator.device))
         if processes > 1:
             from accelerate.utils import gather_object
 
@@ -215,17 +215,14 @@ class Run:
 
     def _save(self) -> None:
         if self._accelerator.is_main_process:
-            self._trainer.state(self._best).write(self._folder / STATE)
+            self._trainer.state(self._best, self._journal.lines).write(self._folder / STATE)
         self._write_model(LAST)
 
     def _write_model(self, name: str) -> None:
         if not self._accelerator.is_main_process:
             return
-        model = self._trainer.model
-        own = {key: value.clone() for key, value in model.state_dict().items()}
-        model.load_state_dict(self._trainer.evaluated())
-        self._registry.save(model, self._folder / name)
-        model.load_state_dict(own)
+        with self._trainer.measured() as model:
+            self._registry.save(model, self._folder / name)
 
     def _describe(self) -> None:
         plan = self._plan

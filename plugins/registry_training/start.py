@@ -116,6 +116,10 @@ def _ready(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared]:
         accelerator = Accelerator(cpu=wanted.device == "cpu" or None, mixed_precision=precision)
     except ValueError as error:
         raise RegistryError(f"recipe.precision = {ready.plan.recipe.precision} cannot be had here: {error}") from error
+    if wanted.device is not None and accelerator.device.type != wanted.device:
+        raise RegistryError(
+            f"there is no device `{wanted.device}` here; leave out --device to train on {accelerator.device}"
+        )
     if ready.plan.recipe.precision == "fp16" and accelerator.device.type == "cpu":
         raise RegistryError("a CPU trains in fp32 or bf16; set recipe.precision to one of them")
     return accelerator, ready

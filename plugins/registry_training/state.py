@@ -15,7 +15,7 @@ from registry.errors import RegistryError
 from registry.files import write_atomically
 
 #: Changes whenever older files cannot be read any more.
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass
@@ -35,6 +35,7 @@ class State:
         digest: of the model's, recipe's and data set's specs: a run goes on only with the same.
         best: headline figures so far that were the best at their time, with their epochs, the best last.
         left_out: pictures that could not be read so far.
+        lines: of the journal that were written by then.
     """
 
     digest: str
@@ -45,6 +46,7 @@ class State:
     ema: dict[str, Any] | None = None
     best: list[tuple[int, float]] = field(default_factory=list)
     left_out: int = 0
+    lines: int = 0
 
     def write(self, path: Path) -> None:
         """Writes the file; the one before stays until this one is whole.
@@ -84,22 +86,28 @@ class State:
 
 
 class Journal:
-    """Figures of a run as JSON lines; what a run wrote after its last checkpoint is taken back when it goes on."""
+    """Figures of a run as JSON lines; what a run wrote after its last checkpoint is taken back when it goes on.
+
+    Attributes:
+        lines: how many there are.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.lines = 0
 
-    def rewind(self, updates: int) -> None:
-        """Keeps the lines up to an update, and no half-written one."""
-        if not self._path.exists():
-            return
-        kept = [entry for entry in self.entries() if entry.get("update", 0) <= updates]
-        write_atomically(self._path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
+    def rewind(self, lines: int) -> None:
+        """Keeps the first lines, and no half-written one."""
+        kept = self.entries()[:lines]
+        self.lines = len(kept)
+        if self._path.exists():
+            write_atomically(self._path, "".join(json.dumps(entry) + "\n" for entry in kept).encode())
 
     def add(self, **entry: Any) -> None:
         """Adds a line."""
         with open(self._path, "a", encoding="utf-8") as file:
             file.write(json.dumps(entry) + "\n")
+        self.lines += 1
 
     def entries(self) -> list[dict[str, Any]]:
         """Every whole line."""

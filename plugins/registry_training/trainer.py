@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,8 +96,12 @@ class Trainer:
         self.position = Position()
         self.left_out = 0
 
-    def state(self, best: list[tuple[int, float]]) -> State:
-        """Everything that is needed to go on from here."""
+    def state(self, best: list[tuple[int, float]], lines: int) -> State:
+        """Everything that is needed to go on from here.
+
+        Args:
+            best, lines: see `State`.
+        """
         scaler = self._accelerator.scaler
         return State(
             self._plan.digest(),
@@ -107,6 +112,7 @@ class Trainer:
             self._ema.state_dict() if self._ema is not None else None,
             best,
             self.left_out,
+            lines,
         )
 
     def resume(self, state: State) -> None:
@@ -128,15 +134,18 @@ class Trainer:
             self._ema.load_state_dict(state.ema)
         self.position, self.left_out = state.position, state.left_out
 
-    def evaluated(self) -> dict[str, torch.Tensor]:
-        """The state dict of the model that is measured and kept: the averaged one where there is one."""
+    @contextmanager
+    def measured(self) -> Iterator[nn.Module]:
+        """The model with the parameters that are measured and kept, the averaged ones where there are any, while this holds."""
         if self._ema is None:
-            return self.model.state_dict()
+            yield self.model
+            return
         own = {key: value.clone() for key, value in self.model.state_dict().items()}
         self._ema.copy_to(self.model)
-        averaged = {key: value.clone() for key, value in self.model.state_dict().items()}
-        self.model.load_state_dict(own)
-        return averaged
+        try:
+            yield self.model
+        finally:
+            self.model.load_state_dict(own)
 
     def epoch(self, order: Order, samples: Samples, workers: int) -> Iterator[Step]:
         """Trains from where the run is to the end of the epoch.
@@ -154,7 +163,9 @@ class Trainer:
         for step, batch in enumerate(batches_from(samples, epoch, mine, first, workers), start=first):
             self.left_out += len(batch.left_out)
             torch.manual_seed(step_seed(plan.seed, epoch, step, rank))
-            losses = self._update(batch, len(whole[step]), epoch * order.steps() + step, order.steps())
+            # pictures that were left out do not weigh; with several processes none can be
+            images = len(whole[step]) if plan.processes > 1 else len(batch.names)
+            losses = self._update(batch, images, epoch * order.steps() + step, order.steps())
             self.position = Position(epoch, step + 1, self.position.updates + 1)
             now = time.perf_counter()
             yield Step(epoch, step, losses, self._rate(), len(whole[step]), now - before)
@@ -170,24 +181,30 @@ class Trainer:
         for group in self._optimizer.param_groups:
             group["lr"] = group["initial_lr"] * factor
         told: dict[str, float] = {}
-        if batch.inputs is None and accelerator.num_processes == 1:
+        if batch.inputs is None:
             return told  # every picture of the batch was left out
-        for inputs, targets, count in self._parts(batch):
-            with accelerator.autocast():
-                losses = self._task.losses(self._wrapped, inputs, targets, self._plan.model.head, recipe)
+        parts = list(self._parts(batch))
+        for number, (inputs, targets, count) in enumerate(parts, start=1):
             # gradients are averaged over processes: weighed so that each picture counts alike
             weight = count * accelerator.num_processes / images
-            for name, loss in losses.items():
-                told[name] = told.get(name, 0.0) + float(loss.detach()) * count / max(len(batch.names), 1)
-            total = torch.stack([loss.float() for loss in losses.values()]).sum()
-            self._refuse_nonsense(told, batch.names)
-            accelerator.backward(total if weight == 1 else total * weight)
+            with self._exchanged(number == len(parts)):
+                with accelerator.autocast():
+                    losses = self._task.losses(self._wrapped, inputs, targets, self._plan.model.head, recipe)
+                for name, loss in losses.items():
+                    told[name] = told.get(name, 0.0) + float(loss.detach()) * count / len(batch.names)
+                total = torch.stack([loss.float() for loss in losses.values()]).sum()
+                self._refuse_nonsense(told, batch.names)
+                accelerator.backward(total if weight == 1 else total * weight)
         self._clip()
         self._stepper.step()
         self._optimizer.zero_grad(set_to_none=True)
         if self._ema is not None:
             self._ema.update(self.model)
         return told
+
+    def _exchanged(self, last: bool) -> AbstractContextManager[Any]:
+        """Gradients of parts are added up in each process, and exchanged once, with those of the last."""
+        return nullcontext() if last else self._accelerator.no_sync(self._wrapped)
 
     def _parts(self, batch: Batch) -> Iterator[tuple[Any, Any, int]]:
         """The batch on its device, mixed, in as many parts as the recipe accumulates."""

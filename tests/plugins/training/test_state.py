@@ -86,11 +86,11 @@ def test_no_checkpoint_and_one_of_another_release_are_told(tmp_path: Path) -> No
     with pytest.raises(RegistryError, match="there is no checkpoint"):
         State.read(path)
     torch.save({"format": 99}, path)
-    with pytest.raises(RegistryError, match="is of format 99, and this release reads 1"):
+    with pytest.raises(RegistryError, match="is of format 99, and this release reads 2"):
         State.read(path)
 
 
-def test_a_journal_goes_back_to_an_update_and_forgets_half_a_line(tmp_path: Path) -> None:
+def test_a_journal_goes_back_to_a_line_and_forgets_half_a_line(tmp_path: Path) -> None:
     journal = Journal(tmp_path / "metrics.jsonl")
     journal.rewind(5)
     assert journal.entries() == []
@@ -100,7 +100,9 @@ def test_a_journal_goes_back_to_an_update_and_forgets_half_a_line(tmp_path: Path
         file.write('{"update": 6, "lo')
     assert [entry["update"] for entry in journal.entries()] == [1, 2, 3, 4, 5]
     journal.rewind(3)
+    assert journal.lines == 3
     journal.add(update=4, loss=9)
+    assert journal.lines == 4
     assert [(entry["update"], entry["loss"]) for entry in journal.entries()] == [(1, 1), (2, 0.5), (3, 1 / 3), (4, 9)]
 
 
