@@ -23,6 +23,10 @@ class PluginError(RegistryError):
     """A plugin that cannot be loaded, or a part whose code cannot be imported."""
 
 
+class DataNotNamedError(RegistryError):
+    """A data set whose files lie nobody said where: a mistake of a command, and no fault of the data set's part."""
+
+
 class MissingExtraError(RegistryError, ImportError):
     """Something asked for needs packages of an extra that is not installed.
 

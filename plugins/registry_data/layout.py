@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from registry.errors import RegistryError
+from registry.errors import DataNotNamedError, RegistryError
 from registry_data.paths import inside
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ def root_of(spec: FolderSpec) -> Path:
     """The folder of a data set.
 
     Raises:
-        RegistryError: none is set, or it is not there.
+        DataNotNamedError: none is set.
+        RegistryError: it is not there.
     """
     if spec.root is None:
-        raise RegistryError(
+        raise DataNotNamedError(
             f"the data set `{spec.type}` does not say where its data are; add --set root=FOLDER, or `root: FOLDER` to its "
             "document"
         )

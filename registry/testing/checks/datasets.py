@@ -6,7 +6,7 @@ import pickle
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from registry.errors import MissingExtraError, RegistryError
+from registry.errors import DataNotNamedError, MissingExtraError, RegistryError
 from registry.specs import DatasetSpec
 from registry.testing.bench import Bench
 from registry.testing.check import check
@@ -30,6 +30,10 @@ def _built(part: PartSubject) -> Iterator[tuple[str, Any]]:
             data = target(sample, split)
         except MissingExtraError:
             raise
+        except DataNotNamedError as error:
+            if part.given():
+                raise
+            raise Skipped(f"{error}; pass settings={{'{part.id}': {{...}}}} to the kit") from error
         except RegistryError as error:
             hint = "" if part.given() else f"; or pass settings={{'{part.id}': {{...}}}} to the kit"
             raise RegistryError(f"the split `{split}` cannot be built: {error}{hint}") from error
@@ -98,7 +102,7 @@ def _losses(bench: Bench, items: dict[int, tuple[Image.Image, Any]]) -> Iterator
         image = _as_tensor(picture, bench.spec.backbone.in_channels)
         try:
             inputs, targets = bench.task.collate([image, image]), bench.task.collate_targets([target, target])
-            losses = bench.task.losses(model, inputs, targets, bench.spec.head)
+            losses = bench.task.losses(model, inputs, targets, bench.spec.head, recipe=None)
         except RegistryError as error:
             yield f"item {index}, model `{bench.name}`: {error}"
             return

@@ -27,7 +27,7 @@ def classes_follow_the_settings(bench: Bench) -> Iterator[str]:
     for seed in range(3):  # few targets have the last class
         inputs, targets = bench.example(2, seed=seed, spec=spec)
         try:
-            bench.task.losses(model.train(), inputs, targets, spec.head)
+            bench.task.losses(model.train(), inputs, targets, spec.head, recipe=None)
         except Exception as error:  # the plugin's code
             yield f"{told} training failed: {type(error).__name__}: {error}; build the last layers for spec.num_classes"
             break

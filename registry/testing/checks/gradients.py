@@ -19,7 +19,7 @@ def gradients_reach_every_parameter(bench: Bench) -> Iterator[str]:
     model = bench.build().train()
     for seed in range(_BATCHES):
         inputs, targets = bench.example(2, seed=seed)
-        total = sum(bench.task.losses(model, inputs, targets, bench.spec.head).values())
+        total = sum(bench.task.losses(model, inputs, targets, bench.spec.head, recipe=None).values())
         if not getattr(total, "requires_grad", False):
             raise Skipped("the losses depend on no parameter; see training_gives_finite_losses")
         total.backward()  # type: ignore[union-attr]  # a tensor, as it requires gradients

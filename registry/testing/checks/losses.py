@@ -49,7 +49,7 @@ def training_gives_finite_losses(bench: Bench) -> Iterator[str]:
         inputs, targets = bench.example(count, size)
         before = kept((inputs, targets), "batch")
         try:
-            losses = bench.task.losses(model, inputs, targets, bench.spec.head)
+            losses = bench.task.losses(model, inputs, targets, bench.spec.head, recipe=None)
         except RegistryError as error:
             if count == 2:
                 yield f"training on {told} is refused: {error}"
@@ -110,7 +110,7 @@ def _losses(bench: Bench, model: Any, inputs: Any, targets: Any) -> list[float]:
     torch.manual_seed(0)
     try:
         with torch.no_grad():
-            losses = bench.task.losses(model, inputs, targets, bench.spec.head)
+            losses = bench.task.losses(model, inputs, targets, bench.spec.head, recipe=None)
             return [float(loss) for loss in losses.values()]
     except Exception as error:  # the plugin's code
         raise Skipped("the losses cannot be computed; see training_gives_finite_losses") from error

@@ -371,6 +371,14 @@ BROKEN = [
         name="one",
     ),
     broken(
+        "task-tiny_task-training_gives_finite_losses",
+        "parts.py",
+        "targets, head, recipe=None)",
+        "targets, head)",
+        "got an unexpected keyword argument 'recipe'",
+        name="recipe",
+    ),
+    broken(
         "task-tiny_task-example_is_as_asked",
         "parts.py",
         "*size), generator=generator)",

@@ -156,6 +156,29 @@ def test_importing_the_kit_and_its_pytest_plugin_imports_no_torch() -> None:
     assert ended.stdout == "[]\n"
 
 
+def test_a_data_set_whose_files_nobody_named_is_skipped_until_settings_name_them(tiny: Make) -> None:
+    raised = "        if spec.count == 4:\n            raise DataNotNamedError('say where')\n        self.count = spec.count"
+    made = tiny(
+        ("parts.py", "        self.count = spec.count", raised),
+        (
+            "parts.py",
+            "from registry.errors import RegistryError",
+            "from registry.errors import DataNotNamedError, RegistryError",
+        ),
+    )
+    check = "dataset-tiny_dataset-splits_hold_pictures_with_targets"
+    for settings, state in (
+        (None, "skipped"),
+        ({"dataset-tiny_dataset": {"count": 2}}, "passed"),
+        ({"dataset-tiny_dataset": {"count": 4}}, "failed"),
+    ):
+        kit = Kit(made, "local", settings=settings)
+        [outcome] = [kit.run(case) for case in kit.cases if case.id == check]
+        assert outcome.state == state
+        if state == "skipped":
+            assert outcome.message == "say where; pass settings={'dataset-tiny_dataset': {...}} to the kit"
+
+
 def test_settings_are_what_a_part_is_tried_with(tiny: Make) -> None:
     needed = ("specs.py", 'description="Pictures of a split.")] = 4', 'description="Pictures of a split.")]')
     document = (

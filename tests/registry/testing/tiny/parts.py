@@ -85,7 +85,7 @@ class TinyTask(Task):
         """Labels as int64 (N)."""
         return torch.tensor(targets)
 
-    def losses(self, model, inputs, targets, head):
+    def losses(self, model, inputs, targets, head, recipe=None):
         """Cross-entropy."""
         if int(targets.max()) >= head.num_classes:
             raise RegistryError(f"the label {int(targets.max())} is none of 0 to {head.num_classes - 1}")
