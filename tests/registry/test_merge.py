@@ -371,6 +371,16 @@ def test_a_path_that_leaves_the_root_is_refused(made: Registry, tmp_path: Path, 
     assert refused(made, "m.yaml") == [f"m.yaml:3:10: error: the path `{extends}` leaves {root} [REG111]"]
 
 
+@pytest.mark.parametrize("typed", ["{far}/wide.yaml", "../wide.yaml", "./near.yaml"])
+def test_a_path_that_the_user_types_may_lead_anywhere(made: Registry, tmp_path: Path, typed: str) -> None:
+    wide = "kind: backbone\nname: wide\nsummary: Wide\ntype: ear\nwidth: 7\n"
+    write({"m.yaml": model("m", "backbone: {type: ear}"), "near.yaml": wide})
+    outside = Path.cwd().parent
+    (outside / "wide.yaml").write_text(wide, encoding="utf-8")
+    spec = made.load_spec("m.yaml", overrides=[f"backbone={typed.format(far=outside)}"])
+    assert spec.backbone == Ear(width=7)
+
+
 def test_a_file_elsewhere_may_refer_into_its_own_folder_only(made: Registry, tmp_path: Path) -> None:
     write({"far/a.yaml": model("a", "backbone: {type: ear}"), "far/m.yaml": model("m", extends="a.yaml")}, tmp_path)
     assert ear(made, str(tmp_path / "far/m.yaml")) == Ear()
