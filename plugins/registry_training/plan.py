@@ -71,8 +71,7 @@ def settled(registry: Registry, model: ModelSpec, recipe: TrainingSpec, dataset:
     Raises:
         RegistryError: the parts do not fit each other, with what to change.
     """
-    found = [*recipe.check_model(model), *check_against(model, dataset)]
-    wrong = [finding for finding in found if finding.severity == "error"]
+    wrong = [finding for finding in check_against(model, dataset) if finding.severity == "error"]
     if wrong:
         raise RegistryError("; ".join(f"{f.message}: {f.suggestion}" if f.suggestion else f.message for f in wrong))
     parts = processes * recipe.accumulation

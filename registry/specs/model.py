@@ -218,6 +218,9 @@ class ModelSpec(AboutSpec):
                 yield replace(finding.within("head"), also=(*finding.within("head").also, ("backbone",)))
             if self.head.task == self.task.type:
                 yield from self.head.check_task(self.task)
+            for key, part in (("recipe", self.recipe), ("quantization", self.quantization)):
+                if part is not None:
+                    yield from (finding.within(key) for finding in part.check_model(self))
         if self.default_weights is not None and self.default_weights not in self.weights:
             known = ", ".join(f"`{name}`" for name in self.weights) or "none"
             yield Finding(

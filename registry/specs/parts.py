@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
 
 from pydantic import Field
 
@@ -11,6 +11,9 @@ from registry.specs.base import Listed, Spec
 from registry.specs.features import FeatureMap
 from registry.specs.findings import Finding
 from registry.specs.norm import AutoNormSpec
+
+if TYPE_CHECKING:
+    from registry.specs.model import ModelSpec
 
 #: Every kind of part, in the order in which help and listings show them.
 PART_KINDS = ("backbone", "head", "task", "dataset", "recipe", "quantization", "export")
@@ -153,11 +156,19 @@ class RecipeSpec(PartSpec):
     #: Names of the tasks that this recipe trains; empty for any.
     tasks: ClassVar[tuple[str, ...]] = ()
 
+    def check_model(self, model: ModelSpec) -> Iterable[Finding]:
+        """What contradicts the model that is trained; paths are relative to this part."""
+        return ()
+
 
 class QuantizationSpec(PartSpec):
     """How a float model becomes an integer one."""
 
     kind: ClassVar[str] = "quantization"
+
+    def check_model(self, model: ModelSpec) -> Iterable[Finding]:
+        """What contradicts the float model; paths are relative to this part."""
+        return ()
 
 
 class ExportSpec(PartSpec):
@@ -166,3 +177,7 @@ class ExportSpec(PartSpec):
     kind: ClassVar[str] = "export"
     #: Suffix of the files this target writes, with the dot.
     suffix: ClassVar[str]
+
+    def check_model(self, model: ModelSpec) -> Iterable[Finding]:
+        """What contradicts the model that is exported; paths are relative to this part."""
+        return ()
