@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from dataclasses import asdict
 from importlib.util import find_spec
@@ -79,9 +80,13 @@ def train(
         )
         return
     outcome = start(registry, wanted)
+    first = os.environ.get("RANK", "0") == "0"  # of several processes, one speaks
     if outcome is None:
-        click.echo(f"stopped; go on with: registry train {model} --data {data} --output {out} --resume", err=True)
+        if first:
+            click.echo(f"stopped; go on with: registry train {model} --data {data} --output {out} --resume", err=True)
         sys.exit(143)
+    if not first:
+        return
     if output_format == "json":
         click.echo(json.dumps(asdict(outcome), indent=2))
     else:

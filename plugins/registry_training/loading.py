@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -120,7 +121,7 @@ def batches_from(
         num_workers=workers,
         prefetch_factor=2 if workers else None,
         multiprocessing_context="fork" if workers else None,
-        worker_init_fn=_one_thread if workers else None,
+        worker_init_fn=_prepared if workers else None,
         generator=torch.Generator(),  # or the loader would draw from the global one
     )
     try:
@@ -131,5 +132,8 @@ def batches_from(
         raise RegistryError(f"a process that loads pictures died: {error}; take fewer with --workers") from error
 
 
-def _one_thread(worker: int) -> None:
+def _prepared(worker: int) -> None:
+    """One thread each; and a signal to the whole job is for the process that trains, which still needs this one's batches."""
     torch.set_num_threads(1)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)

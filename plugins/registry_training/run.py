@@ -158,7 +158,7 @@ class Run:
                         losses=step.losses,
                         rate=step.rate,
                     )
-                if self._stop:
+                if self._asked_to_stop():
                     self._save()
                     raise Stopped
                 if self._trainer.position.updates % self._save_every == 0:
@@ -166,6 +166,14 @@ class Run:
         except NotFiniteError as error:
             write_atomically(self._folder / "not_finite.json", json.dumps(error.names, indent=1).encode())
             raise
+
+    def _asked_to_stop(self) -> bool:
+        """True where a signal came to any process: all stop after the same step."""
+        if self._accelerator.num_processes == 1:
+            return self._stop
+        if self._stop:
+            self._accelerator.set_trigger()
+        return self._accelerator.check_trigger()
 
     def _validate(self, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Figures of the averaged or plain model, gathered from all processes; each picture counts once."""

@@ -75,6 +75,16 @@ def start(registry: Registry, wanted: Wanted) -> Outcome | None:
             return run.train(report)
         except Stopped:
             return None
+        except RuntimeError as error:
+            if accelerator.num_processes > 1 and _lost(error):
+                text = "another process of the training is gone; its own message tells why. Go on with --resume"
+                raise RegistryError(text) from error
+            raise
+
+
+def _lost(error: RuntimeError) -> bool:
+    """True for what torch raises where a process that it waits for has ended."""
+    return isinstance(error, torch.distributed.DistError) or "peer" in str(error)
 
 
 def dry(registry: Registry, wanted: Wanted, steps: int = 3) -> dict[str, Any]:

@@ -390,6 +390,72 @@ def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     assert figures[0] == figures[1]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_to_the_whole_job_lets_it_finish_its_step(data: Path, tmp_path: Path, number: signal.Signals) -> None:
+    # as a terminal and job schedulers send it: to the processes that load pictures too
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    more = ["--set", "recipe.epochs=50", "--set", "recipe.schedule={kind: constant}"]
+    job = subprocess.Popen(
+        command(data, tmp_path / "run", *more),
+        env=variables,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    journal = tmp_path / "run" / "metrics.jsonl"
+    while job.poll() is None and not (journal.exists() and journal.stat().st_size > 0):
+        time.sleep(0.05)
+    os.killpg(job.pid, number)
+    told = job.communicate(timeout=60)[1]
+    assert job.returncode == 143
+    assert told.splitlines()[-1].startswith("stopped; go on with: registry train ")
+    assert State.read(tmp_path / "run" / "state.pt").position.updates > 0
+
+
+def rank_of(launcher: int, rank: int) -> int:
+    """The process of a rank among a launcher's children."""
+    for entry in Path("/proc").iterdir():
+        try:
+            parent = int((entry / "stat").read_text().rpartition(")")[2].split()[1])
+            told = (entry / "environ").read_bytes().split(b"\0")
+        except (OSError, ValueError, IndexError):
+            continue
+        if parent == launcher and f"RANK={rank}".encode() in told:
+            return int(entry.name)
+    raise AssertionError(f"{launcher} has no rank {rank}")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds a rank by /proc")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_rank_that_is_killed_ends_the_job_and_it_can_go_on(
+    data: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29518", "-m"]
+    more = ["--set", "recipe.epochs=12", "--set", "recipe.schedule={kind: constant}"]
+    subprocess.run(
+        [*torchrun, *command(data, tmp_path / "whole", *more)[2:]], check=True, env=variables, capture_output=True
+    )
+    words = [*torchrun, *command(data, tmp_path / "killed", *more)[2:]]
+    job = subprocess.Popen(words, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "killed" / "metrics.jsonl"
+    while job.poll() is None and not (journal.exists() and journal.stat().st_size > 0):
+        time.sleep(0.05)
+    os.kill(rank_of(job.pid, 1), number)
+    told = job.communicate(timeout=120)[1]
+    assert job.returncode != 0
+    if number == signal.SIGKILL:
+        assert "another process of the training is gone" in told
+        assert "registry_training" not in told  # in no traceback
+    else:  # all ranks stop after the same step
+        assert told.count("stopped; go on with") == 1
+    subprocess.run([*words, "--resume"], check=True, env=variables, capture_output=True)
+    assert differences(tmp_path / "whole", tmp_path / "killed") == []
+
+
 @pytest.fixture(autouse=True)
 def _quiet() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
