@@ -63,11 +63,11 @@ def start(registry: Registry, wanted: Wanted) -> Outcome | None:
     Raises:
         RegistryError: what stops it before its first step or later, with what to do.
     """
-    accelerator, ready = _ready(registry, wanted)
+    accelerator, ready = ready_for(registry, wanted)
     main = accelerator.is_main_process
     for note in ready.notes if main else ():
         click.echo(note, err=True)
-    run = _run(registry, wanted, accelerator, ready)
+    run = made_run(registry, wanted, accelerator, ready)
     if wanted.resume and not run.resume() and main:
         click.echo(f"{wanted.folder} holds no checkpoint yet; starting at the beginning", err=True)
     with Report(ready.plan.recipe.epochs, run.steps, quiet=not main) as report:
@@ -89,9 +89,9 @@ def _lost(error: RuntimeError) -> bool:
 
 def dry(registry: Registry, wanted: Wanted, steps: int = 3) -> dict[str, Any]:
     """What a run would take, after a few steps of it; nothing is written."""
-    accelerator, ready = _ready(registry, wanted)
+    accelerator, ready = ready_for(registry, wanted)
     seconds: list[float] = []
-    run = _run(registry, wanted, accelerator, ready)
+    run = made_run(registry, wanted, accelerator, ready)
     for step in run.try_steps(steps):
         seconds.append(step.seconds)
     recipe = ready.plan.recipe
@@ -108,7 +108,8 @@ def dry(registry: Registry, wanted: Wanted, steps: int = 3) -> dict[str, Any]:
     }
 
 
-def _ready(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared]:
+def ready_for(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared]:
+    """What a run needs, settled; raises RegistryError for what does not fit."""
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     ready = prepared(
         registry,
@@ -121,21 +122,29 @@ def _ready(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared]:
     if wanted.overfit is not None:
         first = _First(ready.training, wanted.overfit)
         ready = Prepared(ready.plan, first, first, ready.notes)
+    return machine(ready, wanted.device), ready
+
+
+def machine(ready: Prepared, device: str | None) -> Accelerator:
+    """Where a run takes place: a device, its precision, and the other processes.
+
+    Raises:
+        RegistryError: there is no such device, or it has not the recipe's precision.
+    """
     precision = {"fp32": "no"}.get(ready.plan.recipe.precision, ready.plan.recipe.precision)
     try:
-        accelerator = Accelerator(cpu=wanted.device == "cpu" or None, mixed_precision=precision)
+        accelerator = Accelerator(cpu=device == "cpu" or None, mixed_precision=precision)
     except ValueError as error:
         raise RegistryError(f"recipe.precision = {ready.plan.recipe.precision} cannot be had here: {error}") from error
-    if wanted.device is not None and accelerator.device.type != wanted.device:
-        raise RegistryError(
-            f"there is no device `{wanted.device}` here; leave out --device to train on {accelerator.device}"
-        )
+    if device is not None and accelerator.device.type != device:
+        raise RegistryError(f"there is no device `{device}` here; leave out --device to train on {accelerator.device}")
     if ready.plan.recipe.precision == "fp16" and accelerator.device.type == "cpu":
         raise RegistryError("a CPU trains in fp32 or bf16; set recipe.precision to one of them")
-    return accelerator, ready
+    return accelerator
 
 
-def _run(registry: Registry, wanted: Wanted, accelerator: Accelerator, ready: Prepared) -> Run:
+def made_run(registry: Registry, wanted: Wanted, accelerator: Accelerator, ready: Prepared) -> Run:
+    """The run itself, its model built and started from what user or recipe say; raises as `Registry.build`."""
     plan = ready.plan
     set_seed(start_seed(plan.seed) % 2**32)
     model = registry.build(plan.model, **_start(plan.recipe, wanted))

@@ -23,7 +23,7 @@ from registry_training.command_evaluate import evaluate
 from registry_training.command_train import train
 from registry_training.prepare import prepared
 from registry_training.run import Run, Stopped
-from registry_training.start import Wanted, _ready, _run
+from registry_training.start import Wanted, made_run, ready_for
 from registry_training.state import State
 from registry_training.trainer import NotFiniteError, Step
 from safetensors.torch import load_file
@@ -69,8 +69,8 @@ def wanted(data: Path, folder: Path, *more: str, resume: bool = False, save_ever
 
 def run_of(asked: Wanted) -> Run:
     made = registry.default_registry()
-    accelerator, ready = _ready(made, asked)
-    run = _run(made, asked, accelerator, ready)
+    accelerator, ready = ready_for(made, asked)
+    run = made_run(made, asked, accelerator, ready)
     if asked.resume:
         run.resume()
     return run
