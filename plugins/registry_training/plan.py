@@ -48,7 +48,11 @@ class Plan:
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def order(self, dataset: Any) -> Order:
-        """The order of the training split."""
+        """The order of the training split.
+
+        Raises:
+            RegistryError: sizes are needed and not told, or there are too few pictures for one batch.
+        """
         recipe = self.recipe
         groups = None
         if recipe.aspect_ratio_groups is not None:
@@ -60,9 +64,15 @@ class Plan:
                 )
             sizes = (size_of(index) for index in range(len(dataset)))
             groups = [aspect_group(height, width, recipe.aspect_ratio_groups) for height, width in sizes]
-        return Order(
+        order = Order(
             len(dataset), recipe.batch_size, recipe.seed, recipe.repeats, drop_last=recipe.drop_last, groups=groups
         )
+        if order.steps() == 0:
+            raise RegistryError(
+                f"the {len(dataset)} pictures to train on make no full batch of {recipe.batch_size}; set recipe.batch_size to "
+                f"{len(dataset)} or less"
+            )
+        return order
 
 
 def settled(registry: Registry, model: ModelSpec, recipe: TrainingSpec, dataset: DatasetSpec, processes: int) -> Plan:

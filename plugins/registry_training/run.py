@@ -173,7 +173,7 @@ class Run:
             return self._stop
         if self._stop:
             self._accelerator.set_trigger()
-        return self._accelerator.check_trigger()
+        return bool(self._accelerator.check_trigger())
 
     def _validate(self, epoch: int) -> tuple[dict[str, float], dict[str, Any]]:
         """Figures of the averaged or plain model, gathered from all processes; each picture counts once."""

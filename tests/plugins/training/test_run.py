@@ -29,7 +29,7 @@ from registry_training.trainer import NotFiniteError, Step
 from safetensors.torch import load_file
 
 import registry
-from registry.errors import RegistryError
+from registry.errors import RegistryError, RegistryWarning
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 MODEL = "mobilenet_v3_digits"
@@ -288,6 +288,30 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         + ["--set", "recipe.start=random", "--set", "recipe.accumulation=5"],
         "32 images do not divide into 5 passes; write batch_size: 30",
     ),
+    "a folder of no known layout": (["--data", "{empty}/", "--recipe", "finetune_classification"], "{empty}"),
+    "folders without pictures": (
+        ["--data", "{half}/", "--recipe", "finetune_classification", "--set", "recipe.start=random"],
+        "the layout of {half} is not recognised",
+    ),
+    "fewer pictures than a batch": (
+        ["--data", "{data}/", "--recipe", "finetune_classification", "--set", "recipe.start=random"],
+        "the 24 pictures to train on make no full batch of 32; set recipe.batch_size to 24 or less",
+    ),
+    "a batch of one under a map of one value": (
+        ["--data", "digits_segmentation", "--recipe", "finetune_segmentation", "--set", "recipe.batch_size=1"]
+        + ["--set", "recipe.start=random", "--model", "deeplabv3_mnv3_large"],
+        "write a batch_size of 2 or more",
+    ),
+    "a rate that falls past the end": (
+        ["--data", "digits_classification", "--recipe", "finetune_classification", "--set", "recipe.start=random"]
+        + ["--set", "recipe.schedule={kind: multi_step, epochs: [30]}"],
+        "the rate falls at epoch 30 and the training has 20 epochs",
+    ),
+    "a folder that cannot be written": (
+        ["--data", "digits_classification", "--recipe", "finetune_classification", "--set", "recipe.start=random"]
+        + ["--output", "/dev/null/run"],
+        "the folder /dev/null/run cannot be written",
+    ),
     "a device that is not here": (
         ["--data", "digits_classification", "--recipe", "finetune_classification", "--set", "recipe.start=random"]
         + ["--device", "mps"],
@@ -307,11 +331,20 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_told_before_the_first_step(mistake: str, tmp_path: Path) -> None:
+def test_a_mistake_is_told_before_the_first_step(mistake: str, data: Path, tmp_path: Path) -> None:
+    places = {"empty": tmp_path / "empty", "half": tmp_path / "half", "data": data}
+    places["empty"].mkdir()
+    shutil.copytree(data / "val", places["half"] / "val")
+    for name in ("bright", "dark"):
+        (places["half"] / "train" / name).mkdir(parents=True)
     words, told = MISTAKES[mistake]
-    result = call(*words, "--output", tmp_path / "run")
-    assert isinstance(result.exception, RegistryError)
-    assert told in str(result.exception)
+    words = [word.format(**places) if "{" in word and word.endswith("/") else word for word in words]
+    model = words.pop(words.index("--model") + 1) if "--model" in words else MODEL
+    words = [word for word in words if word != "--model"]
+    output = [] if "--output" in words else ["--output", str(tmp_path / "run")]
+    result = CliRunner().invoke(train, [model, *words, *output])
+    assert isinstance(result.exception, (RegistryError, RegistryWarning)), result.output
+    assert told.format(**places) in str(result.exception)
     assert not (tmp_path / "run").exists()
 
 
@@ -412,6 +445,33 @@ def test_a_signal_to_the_whole_job_lets_it_finish_its_step(data: Path, tmp_path:
     assert job.returncode == 143
     assert told.splitlines()[-1].startswith("stopped; go on with: registry train ")
     assert State.read(tmp_path / "run" / "state.pt").position.updates > 0
+
+
+@pytest.mark.slow
+def test_a_full_disk_is_an_error_and_leaves_the_last_checkpoint(whole: Path, data: Path, tmp_path: Path) -> None:
+    resource = pytest.importorskip("resource", reason="limits the size of files as POSIX does")
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+
+    def full() -> None:  # a file that grows beyond this cannot be written, as on a disk that is full
+        resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+    with pytest.raises(Killed):
+        run_of(wanted(data, tmp_path / "run", save_every=1)).train(killed_after(3))
+    kept = {
+        path.name: path.read_bytes()
+        for path in (tmp_path / "run").iterdir()
+        if path.name.endswith((".pt", ".safetensors"))
+    }
+    assert len(kept["state.pt"]) > 100_000
+    ended = subprocess.run(
+        command(data, tmp_path / "run", "--resume"), env=variables, capture_output=True, text=True, preexec_fn=full
+    )
+    assert ended.returncode == 1
+    assert ended.stderr.splitlines()[-1].endswith("state.pt cannot be written: File too large; the one before is whole")
+    assert "Traceback" not in ended.stderr
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir() if path.name in kept} == kept
+    subprocess.run(command(data, tmp_path / "run", "--resume"), check=True, env=variables, capture_output=True)
+    assert differences(whole, tmp_path / "run") == []
 
 
 def rank_of(launcher: int, rank: int) -> int:
