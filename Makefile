@@ -17,7 +17,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy registry plugins/registry_mobilenet plugins/registry_classification plugins/registry_demo \
 		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines \
 		plugins/registry_handbook plugins/registry_scaffold plugins/registry_pytest \
-		plugins/registry_recipes plugins/registry_data plugins/registry_training
+		plugins/registry_recipes plugins/registry_data plugins/registry_training \
+		plugins/registry_export plugins/registry_tuning
 	$(BIN)/lint-imports
 	$(BIN)/registry validate --strict plugins/
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from registry.catalog import Explanation, Reference
 from registry.current import (
@@ -46,13 +46,18 @@ if TYPE_CHECKING:
     from torch import nn
 
     from registry.assemble import InputRule
+    from registry.predictor import Predictor
     from registry.weights import WeightsRequest
 
     __version__: str
 
 
-def __getattr__(name: str) -> str:
-    """`__version__`, looked up when someone asks: reading a distribution's metadata takes longer than all the rest."""
+def __getattr__(name: str) -> Any:
+    """`__version__` and `Predictor`, looked up when someone asks: metadata and images take longer than all the rest."""
+    if name == "Predictor":
+        from registry.predictor import Predictor
+
+        return Predictor
     if name != "__version__":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib.metadata import PackageNotFoundError, version
@@ -131,6 +136,7 @@ __all__ = [
     "MissingExtraError",
     "ModelSpec",
     "PluginError",
+    "Predictor",
     "Reference",
     "Registry",
     "RegistryError",

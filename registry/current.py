@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from registry import artefacts
 from registry.errors import PluginError
 from registry.host import Registrar, hookimpl
 from registry.host.spec_classes import BASES
@@ -52,6 +53,9 @@ def default_registry() -> Registry:
             return _registry(tuple({key: one for frame in frames for key, one in frame.items()}.items()))
         finally:
             _being_made = False
+
+
+artefacts.usual.append(default_registry)
 
 
 @contextlib.contextmanager

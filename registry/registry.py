@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
+from registry.artefacts import load_artefact, warn_of_missing
 from registry.catalog import (
     Document,
     Explanation,
@@ -172,6 +173,15 @@ class Registry:
 
         return save(self.host, model, path)
 
+    def load_artefact(self, path: str | os.PathLike[str]) -> nn.Module:
+        """An exported model, run by its engine: it takes and returns what the model did, and carries `spec` and `artefact`.
+
+        Raises:
+            RegistryError: no export target loads such files, there is none, it is damaged, or a newer release wrote it.
+            MissingExtraError: torch or its engine is not installed.
+        """
+        return load_artefact(self, Path(path).expanduser())
+
     def task(self, spec: ModelSpec) -> Task[Any, Any]:
         """The task object that feeds a model of that spec and reads its answers.
 
@@ -222,7 +232,7 @@ class Registry:
 
             path = os.fspath(model)
             text, made_with = read_spec_text(Path(path).expanduser())
-            self._warn_of_missing(made_with, path)
+            warn_of_missing(self.host, made_with, path)
             return self.library.from_text(text, path, kind)
         return self.library.open(model, kind)
 
@@ -278,15 +288,6 @@ class Registry:
             warnings.warn(told, RegistryWarning, stacklevel=4)
         assert isinstance(spec, ModelSpec)
         return spec
-
-    def _warn_of_missing(self, made_with: dict[str, str], name: str) -> None:
-        here = {
-            record.origin.distribution: record.origin.version for record in self.plugins if record.state == "loaded"
-        }
-        for distribution, version in made_with.items():
-            if distribution not in here:
-                text = f"{name} was made with the plugin {distribution} {version}, which is not loaded here"
-                warnings.warn(text, RegistryWarning, stacklevel=4)
 
 
 def _as_overrides(settings: Settings | None) -> list[Override]:

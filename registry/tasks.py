@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from registry.errors import RegistryError
@@ -18,16 +19,71 @@ S = TypeVar("S", bound=TaskSpec)
 R = TypeVar("R")
 
 
+@dataclass(frozen=True)
+class Confusion:
+    """What was taken for what.
+
+    Attributes:
+        labels: names of the classes.
+        counts: a row for each class of the truth, in it a number for each class that was found.
+    """
+
+    labels: tuple[str, ...]
+    counts: tuple[tuple[int, ...], ...]
+
+    def pairs(self, most: int) -> list[tuple[str, str, int]]:
+        """Truth, what was found instead, and how often; the most frequent mistakes first, those that happened alone."""
+        wrong = [
+            (self.labels[row], self.labels[column], count)
+            for row, counts in enumerate(self.counts)
+            for column, count in enumerate(counts)
+            if row != column and count
+        ]
+        return sorted(wrong, key=lambda one: -one[2])[:most]
+
+
+@dataclass(frozen=True)
+class Details:
+    """What a metric tells beside its figures.
+
+    Attributes:
+        classes: figures of each class by their names, for the classes that occur.
+        confusion: what was taken for what, where results tell that.
+    """
+
+    classes: dict[str, dict[str, float]] = field(default_factory=dict)
+    confusion: Confusion | None = None
+
+
+def class_names(indices: Sequence[int], label: Callable[[int], str]) -> list[str]:
+    """Names of classes, each once: where several share a name, as the two kinds of `crane`, each bears its number too."""
+    names = [label(index) for index in indices]
+    return [f"{name} ({index})" if names.count(name) > 1 else name for name, index in zip(names, indices, strict=True)]
+
+
+def paired(results: Sequence[R], targets: Any) -> Iterator[tuple[R, Any]]:
+    """Each result with its target, as `Metric.update` takes them.
+
+    Raises:
+        RegistryError: there are not as many of the one as of the other.
+    """
+    if len(results) != len(targets):
+        raise RegistryError(f"{len(results)} results and {len(targets)} targets; give one target for each result")
+    return zip(results, targets, strict=True)
+
+
 class Metric(ABC, Generic[R]):
     """How good results are, summed up over batches. `R` is the type of one image's result.
 
     Attributes:
         headline: the figure, among those of `compute`, by which models are compared.
         higher_is_better: whether a larger headline is the better one.
+        backends: names of the libraries that can compute the figures, the default first; empty where there is no choice.
     """
 
     headline: ClassVar[str]
     higher_is_better: ClassVar[bool] = True
+    backends: ClassVar[tuple[str, ...]] = ()
 
     @abstractmethod
     def update(self, results: Sequence[R], targets: Any) -> None:
@@ -36,6 +92,9 @@ class Metric(ABC, Generic[R]):
         Args:
             results: what `postprocess` returned, for pictures of the size that the targets have.
             targets: what `losses` takes for the same images.
+
+        Raises:
+            RegistryError: not as many targets as results; see `paired`.
         """
 
     @abstractmethod
@@ -45,6 +104,23 @@ class Metric(ABC, Generic[R]):
         Raises:
             RegistryError: no batch was added.
         """
+
+    def details(self, label: Callable[[int], str]) -> Details:
+        """What there is to tell beside the figures, after `compute`; nothing unless overridden.
+
+        Args:
+            label: the name of a class, as `Task.label`; see `class_names` where several classes may share one.
+        """
+        return Details()
+
+    def use_backend(self, name: str) -> None:
+        """Chooses the library that computes the figures.
+
+        Raises:
+            RegistryError: the metric has no backend of that name; its package is missing.
+        """
+        known = ", ".join(self.backends) or "it has no choice of backends"
+        raise RegistryError(f"figures are not computed by `{name}`: {known}")
 
 
 class Task(ABC, Generic[S, R]):

@@ -15,12 +15,17 @@ from registry.specs import BackboneSpec
 from registry_detection.checks import CheckedDetector
 from registry_detection.pyramid import BackboneWithPyramid
 from registry_detection.specs import FasterRCNNSpec
+from registry_detection.split import TwoStageSplit
 
 
 class FasterRCNNModel(CheckedDetector, FasterRCNN):  # type: ignore[misc]  # torchvision ships no types
     """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
     and `scores` (N); in training, with targets, to a dict of four losses.
     """
+
+    def split(self) -> TwoStageSplit:
+        """The parts that exporters trace."""
+        return TwoStageSplit(self)
 
     def fixed_forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What is computed whatever the images show: the pyramid, and the box head on as many proposals as it may be given."""

@@ -13,12 +13,17 @@ from registry.specs import BackboneSpec
 from registry_detection.checks import CheckedDetector
 from registry_detection.pyramid import BackboneWithPyramid
 from registry_detection.specs import RetinaNetSpec
+from registry_detection.split import OneStageSplit
 
 
 class RetinaNetModel(CheckedDetector, RetinaNet):  # type: ignore[misc]  # torchvision ships no types
     """A list of images (C, H, W) in 0 to 1, of any sizes, to one dict an image: `boxes` (N, 4) in its pixels, `labels` (N)
     and `scores` (N); in training, with targets, to a dict of two losses.
     """
+
+    def split(self) -> OneStageSplit:
+        """The parts that exporters trace."""
+        return OneStageSplit(self, by_level=True)
 
     def fixed_forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """What is computed whatever the images show: everything before boxes are chosen."""

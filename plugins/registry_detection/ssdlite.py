@@ -19,6 +19,7 @@ from registry.modules.norm import Norm, norm_layer
 from registry.specs import BackboneSpec, FeatureMap
 from registry_detection.checks import CheckedDetector
 from registry_detection.specs import SSDLiteSpec
+from registry_detection.split import OneStageSplit
 
 
 class SSDLiteModel(CheckedDetector, SSD):  # type: ignore[misc]  # torchvision ships no types
@@ -68,6 +69,10 @@ class SSDLiteModel(CheckedDetector, SSD):  # type: ignore[misc]  # torchvision s
             yield from list(cast("nn.Sequential", levels.extra[level - len(levels.features)]).children())[1:]
         yield head.classification_head.module_list[level]
         yield head.regression_head.module_list[level]
+
+    def split(self) -> OneStageSplit:
+        """The parts that exporters trace."""
+        return OneStageSplit(self, by_level=False)
 
     def fixed_forward(self, images: torch.Tensor) -> dict[str, torch.Tensor]:
         """What is computed whatever the images show: everything before boxes are chosen."""

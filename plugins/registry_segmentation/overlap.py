@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from registry.errors import RegistryError
-from registry.tasks import Metric
+from registry.tasks import Confusion, Details, Metric, class_names, paired
 
 if TYPE_CHECKING:
     from registry_segmentation.task import Segmentation
@@ -37,12 +37,15 @@ class Overlap(Metric["Segmentation"]):
     def update(self, results: Sequence[Segmentation], targets: torch.Tensor) -> None:
         """Adds images with their masks, int64 (N, H, W), each as large as the result's."""
         count = len(self._matrix)
-        for result, truth in zip(results, targets.cpu(), strict=True):
+        for result, truth in paired(results, targets.cpu()):
             if result.mask.shape != truth.shape:
                 sizes = f"{tuple(result.mask.shape)} and {tuple(truth.shape)}"
                 raise RegistryError(f"a mask and its truth differ in size, {sizes}; ask for masks of the truth's size")
             counted = truth != self._ignore
-            pairs = truth[counted] * count + result.mask[counted].long()
+            largest = int(truth[counted].max()) if counted.any() else 0
+            if largest >= count:
+                raise RegistryError(f"a mask holds the class {largest}, and the model tells {count} apart, from 0")
+            pairs = truth[counted].long() * count + result.mask[counted].long()
             self._matrix += torch.bincount(pairs, minlength=count * count).reshape(count, count)
 
     def compute(self) -> dict[str, float]:
@@ -56,3 +59,16 @@ class Overlap(Metric["Segmentation"]):
         overlaps = (right[occurring] / union[occurring]).tolist()
         each = {f"iou/{self._label(index)}": value for index, value in zip(occurring, overlaps, strict=True)}
         return {"miou": sum(overlaps) / len(overlaps), "pixel_accuracy": float(right.sum()) / pixels, **each}
+
+    def details(self, label: Callable[[int], str]) -> Details:
+        """Pixels taken for other classes, and of each class that occurs `iou`, `recall` (the share of its pixels that were
+        found) where it has any, and `pixels` of the truth."""
+        truth, found = self._matrix.sum(1), self._matrix.sum(0)
+        occurring = (truth + found).nonzero().flatten().tolist()
+        names, classes = class_names(occurring, label), {}
+        for name, index in zip(names, occurring, strict=True):
+            right, pixels = int(self._matrix[index, index]), int(truth[index])
+            figures = {"iou": right / (pixels + int(found[index]) - right)}
+            classes[name] = {**figures, **({"recall": right / pixels} if pixels else {}), "pixels": pixels}
+        counts = tuple(tuple(row) for row in self._matrix[occurring][:, occurring].tolist())
+        return Details(classes, Confusion(tuple(names), counts))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,10 @@ import click
 from registry import default_registry
 from registry.assemble import require_torch
 from registry.cli import options, output
+from registry.tasks import Details
+
+#: Rows of classes that a terminal is shown.
+_CLASSES = 30
 
 
 @click.command("evaluate")
@@ -23,6 +28,8 @@ from registry.cli import options, output
 @click.option("--batch", type=click.IntRange(1, 4096), default=32, show_default=True, help="Pictures at once.")
 @click.option("--results", metavar="FILE", help="Write every result as JSON, in COCO's format where the task has it.")
 @click.option("--worst", metavar="DIR", help="Draw the pictures on which the model does worst.")
+@click.option("--confusion", metavar="FILE", help="Write what was taken for what, as .png or .csv.")
+@click.option("--backend", metavar="NAME", help="What computes the figures, where the task has a choice.")
 @options.output_format
 def evaluate(
     model: str,
@@ -39,14 +46,18 @@ def evaluate(
     batch: int,
     results: str | None,
     worst: str | None,
+    confusion: str | None,
+    backend: str | None,
     output_format: str,
 ) -> None:
     """Measure MODEL, a checkpoint or a name with --weights, on a data set.
 
-    Every answer counts, whatever its score. Settings of the data set: --set dataset.KEY=VALUE.
+    Every answer counts, whatever its score. Settings of the data set: --set dataset.KEY=VALUE. Under `torchrun
+    --nproc-per-node N -m registry.cli evaluate …` the processes share the pictures, and each counts once.
     """
     require_torch("measuring a model")
-    from registry_training.evaluation import Evaluation
+    from registry_training.confusion import check_confusion, write_confusion
+    from registry_training.evaluation import Evaluation, Share
 
     registry = default_registry()
     settings: dict[str, Any] = {
@@ -57,19 +68,56 @@ def evaluate(
         "adapt_input": adapt_input,
         "device": device,
     }
+    if confusion is not None:
+        check_confusion(Path(confusion))
+    share = Share.here(device)
     evaluation = Evaluation.open(registry, model, data, split, assignments, settings)
+    evaluation.metric(backend)  # a backend that is not there is told before the work
     count = min(limit or evaluation.pictures, evaluation.pictures)
-    found = list(output.progress(evaluation.run(count, batch), f"evaluating {evaluation.name}", total=count))
-    figures = evaluation.figures(found)
+    steps = evaluation.run(count, batch, share)
+    if share.rank == 0:
+        steps = output.progress(steps, f"evaluating {evaluation.name}", total=len(share.of(count)))
+    found = share.gathered(list(steps))
+    share.closed()
+    if share.rank:
+        return
+    figures, details = evaluation.measure(found, backend)
     if results is not None:
         evaluation.write_results(Path(results), found)
     drawn = evaluation.draw_worst(Path(worst), found) if worst is not None else []
+    if confusion is not None:
+        write_confusion(Path(confusion), details.confusion)
     if output_format == "json":
-        data_out = {"model": evaluation.name, "data": data, "split": split, "pictures": count, "figures": figures}
-        output.echo_json({**data_out, "worst": [str(path) for path in drawn]})
+        told = {"model": evaluation.name, "data": data, "split": split, "pictures": count, "figures": figures}
+        told["classes"] = details.classes
+        told["confusion"] = None if details.confusion is None else asdict(details.confusion)
+        output.echo_json({**told, "worst": [str(path) for path in drawn]})
         return
     click.echo(f"{evaluation.name} on {count} pictures of {data} ({split})")
-    rows = [[name, f"{value:.4f}"] for name, value in figures.items()]
-    click.echo(output.table(rows, header=["FIGURE", "VALUE"], right=[1]))
+    _echo(figures, details)
     for path in drawn:
         click.echo(f"drawn: {path}")
+
+
+def _echo(figures: dict[str, float], details: Details) -> None:
+    """Figures, those of the classes, and what was taken for what, as tables."""
+    from registry_training.confusion import as_text
+
+    rows = [[name, f"{value:.4f}"] for name, value in figures.items() if not (details.classes and "/" in name)]
+    click.echo(output.table(rows, header=["FIGURE", "VALUE"], right=[1]))
+    fullest = sorted(details.classes.values(), key=len, reverse=True)  # its order is that of the columns
+    names = list(dict.fromkeys(name for each in fullest for name in each))
+    if names:
+        rows = [[label, *(_cell(each.get(name)) for name in names)] for label, each in details.classes.items()]
+        if len(rows) > _CLASSES:
+            rows = sorted(rows, key=lambda row: row[1])[:_CLASSES]
+        header = ["CLASS", *map(str.upper, names)]
+        click.echo("\n" + output.table(rows, header=header, right=range(1, len(header))))
+        if len(details.classes) > len(rows):
+            click.echo(f"the {len(rows)} lowest of {len(details.classes)} classes; all are in --format json")
+    if details.confusion is not None and (text := as_text(details.confusion)):
+        click.echo("\n" + text)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else str(value) if isinstance(value, int) else f"{value:.4f}"

@@ -34,6 +34,11 @@ from registry.errors import MissingExtraError, RegistryError
     "--save-every", type=click.IntRange(1), default=500, show_default=True, help="Updates between checkpoints."
 )
 @click.option("--overfit", type=click.IntRange(1), metavar="N", help="Train on the first N pictures alone, as a trial.")
+@click.option(
+    "--held-out",
+    metavar="DATA|SHARE",
+    help="Measure the finished model on this too: a data set, or a share of the training pictures, such as 0.1.",
+)
 @click.option("--dry-run", is_flag=True, help="Try a few steps and tell time, memory and steps; nothing is kept.")
 @options.output_format
 def train(
@@ -49,6 +54,7 @@ def train(
     workers: int | None,
     save_every: int,
     overfit: int | None,
+    held_out: str | None,
     dry_run: bool,
     output_format: str,
 ) -> None:
@@ -70,7 +76,19 @@ def train(
     if not resume and not dry_run and (out / "state.pt").exists():
         raise RegistryError(f"{out} holds a run already; go on with it by --resume, or choose another --output")
     wanted = Wanted(
-        model, data, recipe, assignments, weights, backbone_weights, out, resume, device, workers, save_every, overfit
+        model,
+        data,
+        recipe,
+        assignments,
+        weights,
+        backbone_weights,
+        out,
+        resume,
+        device,
+        workers,
+        save_every,
+        overfit,
+        held_out,
     )
     registry = default_registry()
     if dry_run:

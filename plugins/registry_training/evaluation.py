@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,17 +13,60 @@ from typing import Any
 import torch
 from torch import nn
 
+from registry.artefacts import is_artefact
 from registry.catalog import is_checkpoint
-from registry.errors import RegistryError
+from registry.errors import MissingExtraError, RegistryError
 from registry.files import write_atomically
+from registry.predictor import Predictor
 from registry.registry import Registry
 from registry.specs import ModelSpec
-from registry.tasks import Task
+from registry.tasks import Details, Metric, Task
 from registry_training.measuring import Measured, figures, measured, measuring_task
 from registry_training.prepare import opened, split
 
 #: How many pictures are drawn.
 _DRAWN = 8
+
+
+@dataclass(frozen=True)
+class Share:
+    """One of the processes that measure together, as `torchrun` starts them."""
+
+    rank: int = 0
+    processes: int = 1
+
+    @classmethod
+    def here(cls, device: str | None) -> Share:
+        """This process, connected to the others if there are any.
+
+        Raises:
+            MissingExtraError: there are several, and accelerate is not installed.
+        """
+        if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+            return cls()
+        try:
+            from accelerate import PartialState
+        except ImportError as error:
+            raise MissingExtraError("measuring with several processes", "train", "accelerate") from error
+        state = PartialState(cpu=device in (None, "cpu"))
+        return cls(state.process_index, state.num_processes)
+
+    def of(self, count: int) -> range:
+        """The pictures of this process: each of all is that of one process."""
+        return range(self.rank, count, self.processes)
+
+    def gathered(self, found: list[Measured]) -> list[Measured]:
+        """What every process found, in the order of the pictures."""
+        if self.processes == 1:
+            return found
+        from accelerate.utils import gather_object
+
+        return sorted(gather_object(found), key=lambda one: one.index)
+
+    def closed(self) -> None:
+        """Takes leave of the other processes."""
+        if self.processes > 1:
+            torch.distributed.destroy_process_group()
 
 
 @dataclass
@@ -48,17 +93,19 @@ class Evaluation:
         assignments: Sequence[str],
         settings: dict[str, Any],
     ) -> Evaluation:
-        """Builds the model and opens the data.
+        """Builds the model, or loads an artefact, and opens the data.
 
         Raises:
             RegistryError: no weights are given and the model is no checkpoint; model and data do not fit.
-            Others as `Registry.build`.
+            Others as `Registry.build` and `Registry.load_artefact`.
         """
-        if settings["weights"] is None and not is_checkpoint(model):
+        ready = is_artefact(registry, model)
+        if settings["weights"] is None and not is_checkpoint(model) and not ready:
             raise RegistryError(f"figures of random weights mean nothing; give --weights, or a checkpoint of `{model}`")
         own = [text for text in assignments if not text.startswith("dataset.")]
-        module = registry.build(model, overrides=own, **settings)
-        spec: ModelSpec = module.spec  # type: ignore[assignment]  # a model of the registry carries its spec
+        loaded = Predictor.load(registry, model, overrides=own, **settings) if ready else None
+        module = registry.build(model, overrides=own, **settings) if loaded is None else loaded.model
+        spec: ModelSpec = loaded.spec if loaded is not None else module.spec  # type: ignore[assignment]  # built modules carry it
         dataset_spec = opened(registry, data, spec.task.type, assignments)
         dataset = split(registry, dataset_spec, split_name)
         names = getattr(dataset, "categories", None)
@@ -79,14 +126,34 @@ class Evaluation:
         """Pictures of the split."""
         return len(self.dataset)
 
-    def run(self, count: int, batch: int) -> Iterator[Measured]:
-        """Results of the first `count` pictures."""
+    def metric(self, backend: str | None = None) -> Metric[Any]:
+        """A new metric for the model.
+
+        Args:
+            backend: the library that computes the figures, where the metric has a choice.
+
+        Raises:
+            RegistryError: the metric has no such backend, or its package is missing.
+        """
+        metric = self.task.metric(self.spec)
+        if backend is not None:
+            metric.use_backend(backend)
+        return metric
+
+    def run(self, count: int, batch: int, share: Share | None = None) -> Iterator[Measured]:
+        """Results of the first `count` pictures, or of this process's share of them."""
         device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
-        return measured(self.model, self.task, self.dataset, range(count), batch=batch, device=device)
+        indices = range(count) if share is None else share.of(count)
+        return measured(self.model, self.task, self.dataset, indices, batch=batch, device=device)
 
     def figures(self, found: Sequence[Measured]) -> dict[str, float]:
         """The metric's figures."""
-        return figures(self.task.metric(self.spec), self.task, found)
+        return figures(self.metric(), self.task, found)
+
+    def measure(self, found: Sequence[Measured], backend: str | None = None) -> tuple[dict[str, float], Details]:
+        """The metric's figures, and what it tells beside them; raises as `metric`."""
+        metric = self.metric(backend)
+        return figures(metric, self.task, found), metric.details(self.task.label)
 
     def write_results(self, path: Path, found: Sequence[Measured]) -> None:
         """Every result as JSON: in the task's first format, such as COCO's, else as the task shows it.
@@ -119,7 +186,9 @@ class Evaluation:
             for place, one in enumerate(ranked, start=1):
                 image, _ = self.dataset[one.index]
                 path = folder / f"worst-{place}-{Path(self._file(one.index)).stem}.png"
-                self.task.draw(image, one.result).save(path)
+                data = io.BytesIO()
+                self.task.draw(image, one.result).save(data, format="PNG")
+                write_atomically(path, data.getvalue())
                 written.append(path)
         except OSError as error:
             raise RegistryError(f"{folder} cannot be written: {error.strerror or error}") from error

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch.utils.data import DataLoader
@@ -14,6 +15,9 @@ from registry.errors import ImageError, RegistryError
 from registry.tasks import Task
 from registry_training.order import Place
 from registry_training.seeds import sample_seed
+
+if TYPE_CHECKING:
+    from registry_training.plan import Plan
 
 Augment = Callable[[Any, Any], tuple[Any, Any]]
 
@@ -137,3 +141,25 @@ def _prepared(worker: int) -> None:
     torch.set_num_threads(1)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
+
+
+def samples_of(plan: Plan, dataset: Any, task: Task[Any, Any]) -> Samples:
+    """Pictures of a data set as the plan's recipe takes them."""
+    from registry_recipes.augment import after_input, augmentation
+
+    recipe, kind = plan.recipe, plan.model.task.type
+    size = plan.model.head.image_size() or plan.model.task.image_size()
+    return Samples(
+        dataset,
+        task,
+        recipe.seed,
+        augmentation(recipe, kind, size),
+        after_input(recipe, kind),
+        skip_bad=recipe.bad_images == "skip",
+    )
+
+
+def usable_workers() -> int:
+    """Processes that load pictures by default: one for each core beside this process's own, at most eight."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(min(cores - 1, 8), 0)

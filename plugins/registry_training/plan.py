@@ -25,12 +25,14 @@ class Plan:
     Attributes:
         model: with the recipe's settings for it laid over it.
         processes: how many share each batch.
+        held_out: what was asked to be held out, which may take pictures from those that are trained on.
     """
 
     model: ModelSpec
     recipe: TrainingSpec
     dataset: DatasetSpec
     processes: int = 1
+    held_out: str | None = None
 
     @property
     def seed(self) -> int:
@@ -44,7 +46,12 @@ class Plan:
 
     def digest(self) -> str:
         """SHA-256 of all that a run must keep to go on as if it had not stopped."""
-        told = [self.model.digest(), self.recipe.model_dump(mode="json"), self.dataset.model_dump(mode="json")]
+        told: list[Any] = [
+            self.model.digest(),
+            self.recipe.model_dump(mode="json"),
+            self.dataset.model_dump(mode="json"),
+            self.held_out,
+        ]
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
 
     def order(self, dataset: Any) -> Order:

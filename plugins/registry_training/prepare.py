@@ -22,12 +22,14 @@ class Prepared:
 
     Attributes:
         notes: what was settled without being asked for, a sentence each.
+        held_out: pictures for a check after the training, where they were asked for.
     """
 
     plan: Plan
     training: Any
     validation: Any
     notes: tuple[str, ...]
+    held_out: Any | None = None
 
 
 def prepared(

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -19,7 +18,9 @@ from torch import nn
 
 from registry.files import write_atomically
 from registry.registry import Registry
-from registry_training.loading import Samples
+from registry_training.board import Board, board_missing
+from registry_training.curves import curves_missing, draw_curves
+from registry_training.loading import samples_of
 from registry_training.measuring import figures, measured, measuring_task
 from registry_training.plan import Plan
 from registry_training.state import Journal, State, folder_is_usable, remove_remains
@@ -76,7 +77,7 @@ class Run:
         self._validation = validation
         self._order = plan.order(training)
         self._trainer = Trainer(plan, model, self._task, self._order.steps(), accelerator)
-        self._samples = _samples(plan, training, self._task)
+        self._samples = samples_of(plan, training, self._task)
         self._folder = folder
         self._accelerator = accelerator
         self._workers = workers
@@ -84,6 +85,7 @@ class Run:
         self._journal = Journal(folder / "metrics.jsonl")
         self._best: list[tuple[int, float]] = []
         self._lines = 0
+        self._board: Board | None = None
         self._stop = False
 
     @property
@@ -122,8 +124,10 @@ class Run:
             remove_remains(self._folder)
             self._journal.rewind(self._lines)
             self._describe()
+            if board_missing() is None:
+                self._board = Board(self._folder / "tensorboard", self._journal.entries())
         outcome = Outcome()
-        with self._signals():
+        with self._signals(), closing(self._board) if self._board is not None else nullcontext():
             while self._trainer.position.epoch < self._plan.recipe.epochs:
                 self._epoch(told)
                 epoch = self._trainer.position.epoch
@@ -150,7 +154,7 @@ class Run:
             for step in self._trainer.epoch(self._order, self._samples, self._workers):
                 told(step)
                 if self._accelerator.is_main_process:
-                    self._journal.add(
+                    self._note(
                         update=self._trainer.position.updates,
                         epoch=step.epoch,
                         step=step.step,
@@ -166,6 +170,16 @@ class Run:
         except NotFiniteError as error:
             write_atomically(self._folder / "not_finite.json", json.dumps(error.names, indent=1).encode())
             raise
+
+    def _note(self, **entry: Any) -> None:
+        self._journal.add(**entry)
+        if self._board is not None:
+            self._board.add(entry)
+
+    @property
+    def asked_to_stop(self) -> bool:
+        """True once a signal asked this process to stop, even where it came too late for the run itself."""
+        return self._stop
 
     def _asked_to_stop(self) -> bool:
         """True where a signal came to any process: all stop after the same step."""
@@ -197,7 +211,7 @@ class Run:
             self._write_model(BEST)
         if self._accelerator.is_main_process:
             entry = {"update": self._trainer.position.updates, "epoch": epoch, "figures": result}
-            self._journal.add(**entry)
+            self._note(**entry)
         return result, {"epoch": epoch, "figures": result, "headline": metric.headline, "best": better}
 
     def _keep_epoch(self, epoch: int) -> None:
@@ -220,10 +234,14 @@ class Run:
 
             self._trainer.model.load_state_dict(average_state_dicts([read_state_dict(path) for path in kept]))
             self._registry.save(self._trainer.model, self._folder / "averaged.safetensors")
+        if curves_missing() is None and self._journal.lines and self._accelerator.is_main_process:
+            draw_curves(self._folder / "metrics.jsonl", self._folder / "curves.png")
 
     def _save(self) -> None:
         if self._accelerator.is_main_process:
             self._trainer.state(self._best, self._journal.lines).write(self._folder / STATE)
+            if self._board is not None:
+                self._board.flush()
         self._write_model(LAST)
 
     def _write_model(self, name: str) -> None:
@@ -268,24 +286,3 @@ class Run:
         finally:
             for name, usual in before.items():
                 signal.signal(name, usual)
-
-
-def _samples(plan: Plan, dataset: Any, task: Any) -> Samples:
-    from registry_recipes.augment import after_input, augmentation
-
-    recipe, kind = plan.recipe, plan.model.task.type
-    size = plan.model.head.image_size() or plan.model.task.image_size()
-    return Samples(
-        dataset,
-        task,
-        recipe.seed,
-        augmentation(recipe, kind, size),
-        after_input(recipe, kind),
-        skip_bad=recipe.bad_images == "skip",
-    )
-
-
-def usable_workers() -> int:
-    """Processes that load pictures by default: one for each core beside this process's own, at most eight."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(min(cores - 1, 8), 0)

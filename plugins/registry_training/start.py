@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,17 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 
 from registry.errors import RegistryError
+from registry.files import write_atomically
 from registry.registry import Registry
+from registry_training.board import board_missing
+from registry_training.curves import curves_missing
+from registry_training.held_out import check_held_out, held_out_data
+from registry_training.loading import usable_workers
 from registry_training.prepare import Prepared, prepared
 from registry_training.report import Report
-from registry_training.run import Outcome, Run, Stopped, usable_workers
+from registry_training.run import BEST, LAST, Outcome, Run, Stopped
 from registry_training.seeds import start_seed
+from registry_training.state import Journal
 
 
 @dataclass(frozen=True)
@@ -37,6 +44,7 @@ class Wanted:
     workers: int | None
     save_every: int
     overfit: int | None
+    held_out: str | None = None
 
 
 class _First:
@@ -65,14 +73,15 @@ def start(registry: Registry, wanted: Wanted) -> Outcome | None:
     """
     accelerator, ready = ready_for(registry, wanted)
     main = accelerator.is_main_process
-    for note in ready.notes if main else ():
-        click.echo(note, err=True)
+    for note in (*ready.notes, board_missing(), curves_missing()) if main else ():
+        if note is not None:
+            click.echo(note, err=True)
     run = made_run(registry, wanted, accelerator, ready)
     if wanted.resume and not run.resume() and main:
         click.echo(f"{wanted.folder} holds no checkpoint yet; starting at the beginning", err=True)
     with Report(ready.plan.recipe.epochs, run.steps, quiet=not main) as report:
         try:
-            return run.train(report)
+            outcome = run.train(report)
         except Stopped:
             return None
         except RuntimeError as error:
@@ -80,6 +89,27 @@ def start(registry: Registry, wanted: Wanted) -> Outcome | None:
                 text = "another process of the training is gone; its own message tells why. Go on with --resume"
                 raise RegistryError(text) from error
             raise
+
+    if ready.held_out is not None and main:
+        _measure_held_out(registry, wanted.folder, ready, outcome, accelerator.device)
+    return outcome
+
+
+def _measure_held_out(
+    registry: Registry, folder: Path, ready: Prepared, outcome: Outcome, device: torch.device
+) -> None:
+    """The gap between validation and what neither training nor the choice of the best model saw."""
+    validation: dict[str, float] = {}
+    name = LAST
+    if outcome.best is not None:
+        name = BEST
+        for entry in Journal(folder / "metrics.jsonl").entries():
+            if entry.get("epoch") == outcome.best[0] and "figures" in entry:
+                validation = entry["figures"]
+    model = registry.build(str(folder / name), device=str(device))
+    found = check_held_out(registry, ready.plan.model, model, ready.held_out, validation, device)
+    click.echo(found.as_text(), err=True)
+    write_atomically(folder / "held_out.json", json.dumps(asdict(found), indent=1).encode())
 
 
 def _lost(error: RuntimeError) -> bool:
@@ -119,9 +149,13 @@ def ready_for(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared
         assignments=wanted.assignments,
         processes=processes,
     )
+    if wanted.held_out is not None:
+        kind, seed = ready.plan.model.task.type, ready.plan.recipe.seed
+        training, held = held_out_data(registry, wanted.held_out, ready.training, kind, seed)
+        ready = replace(ready, plan=replace(ready.plan, held_out=wanted.held_out), training=training, held_out=held)
     if wanted.overfit is not None:
         first = _First(ready.training, wanted.overfit)
-        ready = Prepared(ready.plan, first, first, ready.notes)
+        ready = replace(ready, training=first, validation=first)
     return machine(ready, wanted.device), ready
 
 
@@ -149,7 +183,7 @@ def made_run(registry: Registry, wanted: Wanted, accelerator: Accelerator, ready
     set_seed(start_seed(plan.seed) % 2**32)
     model = registry.build(plan.model, **_start(plan.recipe, wanted))
     spec: Any = model.spec
-    plan = type(plan)(spec, plan.recipe, plan.dataset, plan.processes)
+    plan = replace(plan, model=spec)
     workers = min(plan.recipe.workers, usable_workers()) if wanted.workers is None else wanted.workers
     return Run(
         registry,

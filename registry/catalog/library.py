@@ -125,8 +125,8 @@ class Library:
             if document.kind == "model" and len(override.path) == 1 and override.path[0] in PART_KINDS:
                 entry = Entry(override.path_span, override.node)
                 layer = Mapping({override.path[0]: entry}, override.path_span)
-                # a path typed in an override starts in the working folder, wherever the model was shipped, and may lead anywhere,
-                # as the path of a model may
+                # a path typed in an override starts in the working folder, wherever the model was shipped, and may lead
+                # anywhere, as the path of a model may
                 typed = Document(document.kind, document.name, layer, Path(Path.cwd().anchor))
                 root = self._resolver.lay(root, layer, typed)
             else:

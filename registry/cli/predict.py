@@ -66,13 +66,14 @@ def command(
     output_format: str,
     annotations: str | None,
 ) -> None:
-    """Run MODEL, a name, a path or a checkpoint, on IMAGES: files, folders or quoted patterns.
+    """Run MODEL, a name, a path, a checkpoint or an artefact, on IMAGES: files, folders or quoted patterns.
 
     A path that stands for no image, an image that cannot be read, one that the annotations do not list and a picture
     that cannot be written are reported on the error output, the others are done, and the exit code is 1. Pictures
     replace those of earlier runs, and no other file.
     """
     from registry import default_registry
+    from registry.artefacts import is_artefact
     from registry.image_files import find_images
     from registry.predictor import Predictor
 
@@ -85,11 +86,15 @@ def command(
     registry = default_registry()
     given: dict[str, Any] = {"weights": weights, "num_classes": num_classes, "in_channels": in_channels}
     asked = {key: value for key, value in (("score", score), ("top", top), ("size", size)) if value is not None}
+    ready = is_artefact(registry, model)
+    more = {"sha256": sha256, "adapt_input": adapt_input, "device": device}
+    predictor = Predictor.load(registry, model, overrides=assignments, **more, **given) if ready else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RegistryWarning)  # loading the model tells them
-        spec = registry.load_spec(model, overrides=assignments, **given)
-        settings = [*assignments, *_followed(registry, model, spec, assignments, asked, given)]
-    task = registry.task(spec)
+        reference: ModelSpec | str = model if predictor is None else predictor.model.spec  # type: ignore[assignment]
+        spec = registry.load_spec(reference, overrides=assignments, **given)
+        settings = [*assignments, *_followed(registry, reference, spec, assignments, asked, given)]
+    task = registry.task(spec) if predictor is None else predictor.task
     known = ("text", "json", *task.formats)
     if output_format not in known:
         raise click.BadParameter(f"`{output_format}` is none of {', '.join(known)}", param_hint="--format")
@@ -98,9 +103,8 @@ def command(
     ids = image_ids(files, annotations, tell) if output_format in task.formats else {}
     files = [file for file in files if file in ids] if output_format in task.formats else files
     _check_left(files, failures)
-    predictor = Predictor.load(
-        registry, model, sha256=sha256, overrides=settings, adapt_input=adapt_input, device=device, **given
-    )
+    if predictor is None or asked:
+        predictor = Predictor.load(registry, model, overrides=settings, **more, **given)
     pictures = None if folder is None else Pictures(folder, files, tell)
     results = _run(predictor, files, pictures, output_format, ids, tell)
     if output_format == "json":
@@ -129,7 +133,7 @@ def _check_left(files: list[Path], failures: list[dict[str, str]]) -> None:
 
 def _followed(
     registry: Registry,
-    model: str,
+    model: ModelSpec | str,
     spec: ModelSpec,
     assignments: tuple[str, ...],
     asked: dict[str, Any],

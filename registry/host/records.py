@@ -29,7 +29,7 @@ class PartRecord:
     """A registered part.
 
     Attributes:
-        spec, target, init: `module:attribute`, imported on demand, or the objects themselves.
+        spec, target, init, load: `module:attribute`, imported on demand, or the objects themselves.
         renames: types that it gave up, each with the release that reads it no longer.
     """
 
@@ -40,6 +40,7 @@ class PartRecord:
     init: Any
     origin: Origin = field(compare=False)
     renames: tuple[tuple[str, str], ...] = field(compare=False, default=())
+    load: Any = None
 
     def __hash__(self) -> int:
         return hash((self.kind, self.type))  # what was registered itself need have no hash

@@ -106,13 +106,17 @@ class Registrar:
         """
         self._part("quantization", type, spec, target, renames=renames)
 
-    def export(self, type: str, *, spec: Spec, target: Target, renames: Renames | None = None) -> None:
+    def export(
+        self, type: str, *, spec: Spec, target: Target, load: Target | None = None, renames: Renames | None = None
+    ) -> None:
         """An export target.
 
         `target` is called as `export(spec, model, inputs, path)`: a model in eval mode, one batch for it, and where to write
-        the file, which is complete or absent afterwards.
+        the file, which is complete or absent afterwards. `load` is called as `load(path)` and returns an `nn.Module` in eval
+        mode that takes and returns what the model did, with the attributes `spec` and `artefact`, a
+        `registry.artefacts.Artefact`; files of a target without it cannot be used again.
         """
-        self._part("export", type, spec, target, renames=renames)
+        self._part("export", type, spec, target, renames=renames, load=load)
 
     def catalog(self, package: str, folder: str) -> None:
         """A folder of YAML documents inside an importable package, which is not imported for it."""
@@ -156,10 +160,11 @@ class Registrar:
         target: Target | None,
         init: Target | None = None,
         renames: Renames | None = None,
+        load: Target | None = None,
     ) -> None:
         self._check_open()
         self._check_name(type)
-        for label, value in (("spec", spec), ("target", target), ("init", init)):
+        for label, value in (("spec", spec), ("target", target), ("init", init), ("load", load)):
             if value is not None:
                 self._check_target(label, value)
         if any((part.kind, part.type) == (kind, type) for part in self.contribution.parts):
@@ -171,7 +176,7 @@ class Registrar:
             if not isinstance(until, str) or not _RELEASE.fullmatch(until):
                 raise PluginError(f"register.{kind}: {until!r} is no release; write renames={{{old!r}: '2.0'}}")
         given_up = tuple((renames or {}).items())
-        record = PartRecord(kind, type, spec, target, init, self._origin, given_up)
+        record = PartRecord(kind, type, spec, target, init, self._origin, given_up, load)
         if not isinstance(spec, str):
             checked(record, spec)
         self.contribution.parts.append(record)

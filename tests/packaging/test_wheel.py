@@ -33,6 +33,8 @@ def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wh
         "registry_recipes",
         "registry_data",
         "registry_training",
+        "registry_tuning",
+        "registry_export",
     }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names

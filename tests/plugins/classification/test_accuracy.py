@@ -9,6 +9,7 @@ import torch
 
 import registry
 from registry.errors import RegistryError
+from registry.tasks import Confusion
 
 SPEC = registry.load_spec("mobilenet_v3_small")
 
@@ -38,8 +39,48 @@ def test_five_of_three_classes_are_not_reported() -> None:
 @pytest.mark.parametrize(("results", "targets"), [(1, 2), (2, 1)])
 def test_as_many_results_as_labels_are_needed(results: int, targets: int) -> None:
     found = task().postprocess(torch.zeros(results, 1000), [(1, 1)] * results)
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(RegistryError, match=f"{results} results and {targets} targets"):
         task().metric(SPEC).update(found, torch.zeros(targets, dtype=torch.int64))
+
+
+def test_what_was_taken_for_what_equals_scikit_learns_matrix() -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    spec = registry.load_spec("mobilenet_v3_small", num_classes=7)
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(60, 7, generator=generator)
+    labels = torch.randint(6, (60,), generator=generator)
+    metric = task(spec).metric(spec)
+    metric.update(task(spec).postprocess(logits, [(1, 1)] * 60), labels)
+    details = metric.details(task(spec).label)
+    found = logits.argmax(1)
+    occurring = sorted({*labels.tolist(), *found.tolist()})
+    assert details.confusion is not None
+    assert details.confusion.labels == tuple(f"class {index}" for index in occurring)
+    expected = metrics.confusion_matrix(labels.numpy(), found.numpy(), labels=occurring)
+    assert [list(row) for row in details.confusion.counts] == expected.tolist()
+    precision, recall, _, images = metrics.precision_recall_fscore_support(
+        labels.numpy(), found.numpy(), labels=occurring, zero_division=0
+    )
+    for place, index in enumerate(occurring):
+        told = details.classes[f"class {index}"]
+        assert told["images"] == images[place]
+        assert told.get("precision", 0) == pytest.approx(precision[place])
+        assert told.get("recall", 0) == pytest.approx(recall[place])
+        assert ("recall" in told) == (images[place] > 0)  # a share of no image is no figure
+
+
+def test_classes_of_one_name_are_told_apart() -> None:
+    metric = task().metric(SPEC)
+    logits = torch.zeros(2, 1000)
+    logits[0, 134] = logits[1, 517] = 9
+    metric.update(task().postprocess(logits, [(1, 1)] * 2), torch.tensor([134, 517]))  # ImageNet's two cranes
+    assert list(metric.details(lambda index: "crane").classes) == ["crane (134)", "crane (517)"]
+
+
+def test_the_most_frequent_mistakes_come_first() -> None:
+    confusion = Confusion(("a", "b", "c"), ((9, 1, 0), (3, 5, 2), (0, 0, 1)))
+    assert confusion.pairs(2) == [("b", "a", 3), ("b", "c", 2)]
+    assert confusion.pairs(9) == [("b", "a", 3), ("b", "c", 2), ("a", "b", 1)]
 
 
 def test_models_are_compared_by_the_likeliest_class() -> None:

@@ -154,14 +154,14 @@ def test_measuring_prints_nothing(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(("results", "targets"), [(1, 2), (2, 1)])
 def test_as_many_results_as_targets_are_needed(results: int, targets: int) -> None:
     found = task().postprocess([output([[0, 0, 40, 40]], [1], [0.9])] * results, [(128, 128)] * results)
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(RegistryError, match=f"{results} results and {targets} targets"):
         task().metric(SPEC).update(found, [TRUTH] * targets)
 
 
 @pytest.mark.parametrize(("key", "values"), [("iscrowd", [0]), ("area", [1600.0])])
 def test_what_the_truth_says_of_its_boxes_it_says_of_each(key: str, values: list[float]) -> None:
     found = task().postprocess([output([], [], [])], [(128, 128)])
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(RegistryError, match=f"2 boxes and 1 values of `{key}`"):
         task().metric(SPEC).update(found, [{**TRUTH, key: torch.tensor(values)}])
 
 

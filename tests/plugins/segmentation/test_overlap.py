@@ -77,8 +77,29 @@ def test_a_mask_of_transposed_shape_is_refused() -> None:
 
 @pytest.mark.parametrize(("results", "targets"), [(1, 2), (2, 1)])
 def test_as_many_masks_as_truths_are_needed(results: int, targets: int) -> None:
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(RegistryError, match=f"{results} results and {targets} targets"):
         task().metric(SPEC).update([result([[0, 0]])] * results, torch.zeros((targets, 1, 2), dtype=torch.int64))
+
+
+def test_a_class_beyond_the_models_is_refused() -> None:
+    with pytest.raises(RegistryError, match="a mask holds the class 21, and the model tells 21 apart"):
+        task().metric(SPEC).update([result([[0, 0]])], torch.tensor([[[0, 21]]]))
+
+
+def test_classes_have_their_own_figures_and_pixels_are_told_by_what_they_were_taken_for() -> None:
+    metric = task().metric(SPEC)
+    metric.update([result([[0, 0, 15, 15], [0, 0, 7, 0]])], torch.tensor([[[0, 15, 15, 255], [0, 0, 0, 0]]]))
+    background, bird, person = (task().label(index) for index in (0, 7, 15))
+    details = metric.details(task().label)
+    # background: 4 right, 5 found, 5 true; class 7: found once, never true; person: 1 right, 1 found, 2 true
+    assert details.classes == {
+        background: {"iou": 4 / 6, "recall": 4 / 5, "pixels": 5},
+        bird: {"iou": 0, "pixels": 0},
+        person: {"iou": 1 / 2, "recall": 1 / 2, "pixels": 2},
+    }
+    assert details.confusion is not None
+    assert details.confusion.labels == (background, bird, person)
+    assert details.confusion.counts == ((4, 1, 0), (0, 0, 0), (1, 0, 1))
 
 
 def test_models_are_compared_by_the_mean_overlap() -> None:

@@ -275,6 +275,21 @@ def test_a_dry_run_tells_what_it_would_take_and_keeps_nothing(data: Path, tmp_pa
     assert not (tmp_path / "run").exists()
 
 
+def test_a_run_draws_its_curves_and_measures_what_was_held_out(data: Path, tmp_path: Path) -> None:
+    result = call(*options(data, "--output", tmp_path / "run", "--held-out", "0.25"))
+    assert result.exception is None, result.output
+    assert Image.open(tmp_path / "run" / "curves.png").size[0] > 400
+    assert list((tmp_path / "run" / "tensorboard").iterdir())
+    told = json.loads((tmp_path / "run" / "held_out.json").read_text())
+    assert told["pictures"] == 6  # of 24
+    assert told["gap"]["top1"] == told["validation"]["top1"] - told["figures"]["top1"]
+    assert "held out: top1 " in result.stderr
+    seen = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [entry["step"] for entry in seen if "loss" in entry] == [0, 1, 2, 0, 1, 2]  # 18 pictures, six a batch
+    other = call(*options(data, "--output", tmp_path / "run", "--resume"))
+    assert "is that of another model, recipe or data set" in str(other.exception)
+
+
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "no recipe": (["--data", "digits_classification"], "names no recipe; choose one with --recipe"),
     "an unknown recipe": (["--data", "digits_classification", "--recipe", "nothing"], "nothing"),

@@ -157,7 +157,9 @@ def test_importing_the_kit_and_its_pytest_plugin_imports_no_torch() -> None:
 
 
 def test_a_data_set_whose_files_nobody_named_is_skipped_until_settings_name_them(tiny: Make) -> None:
-    raised = "        if spec.count == 4:\n            raise DataNotNamedError('say where')\n        self.count = spec.count"
+    raised = (
+        "        if spec.count == 4:\n            raise DataNotNamedError('say where')\n        self.count = spec.count"
+    )
     made = tiny(
         ("parts.py", "        self.count = spec.count", raised),
         (

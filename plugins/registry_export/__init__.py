@@ -1,0 +1,1 @@
+"""Export targets: a model as a file that other engines run."""

@@ -1,0 +1,156 @@
+"""`registry evaluate`: figures, what was taken for what, worst pictures, and processes that share the pictures."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from PIL import Image
+from registry_training.command_evaluate import evaluate
+from registry_training.confusion import as_text, write_confusion
+from registry_training.evaluation import Share
+
+import registry
+from registry.errors import RegistryError
+from registry.tasks import Confusion
+
+pytestmark = pytest.mark.usefixtures("one_thread")
+NAMES = ("bright", "dark")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eleven pictures of noise in two classes, as an image folder."""
+    root = tmp_path_factory.mktemp("data")
+    draw = random.Random(0)
+    for split in ("train", "val"):
+        for name, count, level in ((NAMES[0], 6, 170), (NAMES[1], 5, 40)):
+            (root / split / name).mkdir(parents=True)
+            for index in range(count):
+                pixels = bytes(level + draw.randrange(60) for _ in range(32 * 32))
+                Image.frombytes("L", (32, 32), pixels).save(root / split / name / f"{index}.png")
+    return root
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkpoint of a model that calls every picture bright."""
+    torch = pytest.importorskip("torch")
+    path = tmp_path_factory.mktemp("model") / "model.safetensors"
+    overrides = {"head.num_classes": 2, "task.categories": list(NAMES)}
+    module = registry.build("mobilenet_v3_digits", overrides=overrides)
+    last = [layer for layer in module.modules() if isinstance(layer, torch.nn.Linear)][-1]
+    torch.nn.init.zeros_(last.weight)
+    last.bias.data = torch.tensor([1.0, 0.0])
+    registry.default_registry().save(module, path)
+    return path
+
+
+def call(model: Path, data: Path, *words: object) -> Result:
+    return CliRunner().invoke(evaluate, [str(model), "--data", f"{data}/", *map(str, words)])
+
+
+def test_figures_classes_and_confusion_follow_from_the_results(model: Path, data: Path, tmp_path: Path) -> None:
+    result = call(model, data, "--format", "json", "--results", tmp_path / "r.json", "--confusion", tmp_path / "c.csv")
+    assert result.exception is None, result.output
+    told = json.loads(result.stdout)
+    answers = json.loads((tmp_path / "r.json").read_text())
+    assert [one["top"][0]["label"] for one in answers] == ["bright"] * 11
+    counts = [[6, 0], [5, 0]]
+    assert told["figures"] == {"top1": pytest.approx(6 / 11)}
+    assert told["confusion"] == {"labels": list(NAMES), "counts": counts}
+    assert told["classes"] == {
+        "bright": {"recall": 1.0, "precision": pytest.approx(6 / 11), "images": 6},
+        "dark": {"recall": 0.0, "images": 5},
+    }
+    with open(tmp_path / "c.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows == [["truth", *NAMES], *([name, *map(str, row)] for name, row in zip(NAMES, counts, strict=True))]
+
+
+def test_pictures_are_whole_and_the_worst_come_first(model: Path, data: Path, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    result = call(model, data, "--worst", tmp_path / "worst", "--confusion", tmp_path / "c.png", "--format", "json")
+    told: dict[str, Any] = json.loads(result.stdout)
+    with Image.open(tmp_path / "c.png") as picture:
+        picture.load()
+    assert len(told["worst"]) == len(list((tmp_path / "worst").iterdir())) == 8  # and no file that was being written
+    for path in told["worst"]:
+        with Image.open(path) as picture:
+            picture.load()
+    levels = []
+    for path in told["worst"]:  # the picture itself stands above its classes, at the left
+        with Image.open(path) as picture:
+            levels.append(picture.convert("L").getpixel((4, 4)))
+    assert [level < 120 for level in levels] == [True] * 5 + [
+        False
+    ] * 3  # dark pictures, of which each is wrong, and then others
+
+
+def test_people_are_shown_tables(model: Path, data: Path) -> None:
+    text = call(model, data).stdout
+    for part in ("FIGURE", "top1", "CLASS", "RECALL", "IMAGES", "TRUTH", "TAKEN FOR", "bright", "dark"):
+        assert part in text
+
+
+def test_many_classes_are_told_by_their_mistakes_alone() -> None:
+    few = as_text(Confusion(("a", "b"), ((3, 1), (0, 2))))
+    assert few.splitlines()[1].split() == ["a", "3", "1"]
+    count = 40
+    counts = tuple(tuple(5 if r == c else 2 if (r, c) == (7, 9) else 0 for c in range(count)) for r in range(count))
+    many = as_text(Confusion(tuple(f"n{i}" for i in range(count)), counts))
+    assert [line.split() for line in many.splitlines()] == [["TRUTH", "TAKEN", "FOR", "TIMES"], ["n7", "n9", "2"]]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--confusion", "c.gif"], r"c\.gif: a confusion matrix is written as \.png or \.csv"),
+        (["--confusion", "no/such/c.csv"], "there is no folder no/such"),
+        (["--backend", "faster"], "figures are not computed by `faster`: it has no choice of backends"),
+    ],
+)
+def test_mistakes_are_told_before_the_work(
+    model: Path, data: Path, words: list[str], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry_training.evaluation.measured", lambda *_, **__: pytest.fail("it began"))
+    result = call(model, data, *words)
+    assert isinstance(result.exception, RegistryError), result.output
+    with pytest.raises(RegistryError, match=told):
+        raise result.exception
+
+
+def test_results_that_tell_no_classes_apart_have_no_matrix(tmp_path: Path) -> None:
+    with pytest.raises(RegistryError, match="have no confusion matrix; leave out --confusion"):
+        write_confusion(tmp_path / "c.csv", None)
+
+
+@pytest.mark.parametrize(("count", "processes"), [(11, 2), (11, 3), (2, 4), (0, 2)])
+def test_each_picture_is_that_of_one_process(count: int, processes: int) -> None:
+    shares = [list(Share(rank, processes).of(count)) for rank in range(processes)]
+    assert sorted(index for share in shares for index in share) == list(range(count))
+
+
+@pytest.mark.slow
+def test_two_processes_measure_as_one_and_one_of_them_speaks(model: Path, data: Path, tmp_path: Path) -> None:
+    words = ["registry.cli", "evaluate", str(model), "--data", f"{data}/", "--format", "json", "--device", "cpu"]
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    told = []
+    torchrun = ["torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29531", "-m"]
+    for name, launcher in (("one", []), ("two", torchrun)):  # 11 pictures: the second process has one less
+        command = [sys.executable, "-m", *launcher, *words, "--results", str(tmp_path / name)]
+        ended = subprocess.run(command, env=variables, capture_output=True, text=True)
+        assert ended.returncode == 0, ended.stderr
+        told.append(json.loads(ended.stdout))
+    assert told[0] == told[1]
+    results = [json.loads((tmp_path / name).read_text()) for name in ("one", "two")]
+    assert [one["picture"] for one in results[0]] == [one["picture"] for one in results[1]]
+    assert len(results[1]) == 11
