@@ -24,8 +24,9 @@ from registry_export.engines import EngineModule
 from registry_export.forms import form_of, tensors_of
 from registry_export.specs import AxisName, TargetSpec
 
-#: Least height and width of a picture that an axis is declared for.
-LEAST = 32
+#: Least height and width of a picture that an axis is declared for: below, a map of stride 32 is a point, which exporters take
+#: for a constant.
+LEAST = 64
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Feed:
         made = {}
         for name in self.axes:
             index, low, high = bounds[name]
+            low = min(low, self.example.shape[index])
             made[index] = torch.export.Dim(name, min=low, max=max(high, low + 1, self.example.shape[index]))
         return (made,)
 

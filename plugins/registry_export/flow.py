@@ -146,13 +146,23 @@ def exported(
                 write(spec, model, task.collate([inputs[0][1]]), other)
                 return registry.load_artefact(other)
 
-            loaded: Any = registry.load_artefact(file)
+            loaded: Any = _loaded(registry, file, spec, own.name)
             artefact = loaded.artefact
             verification = Verifier(spec, model, task).run(loaded, inputs, blank(task), again)  # type: ignore[arg-type]
         files = [file.with_suffix(end) for end in companions] + [file]
         size = sum(each.stat().st_size for each in files)
         _place(files, target)
     return Exported(target, artefact, size, verification, report if isinstance(report, dict) else None)
+
+
+def _loaded(registry: Registry, file: Path, spec: ExportSpec, name: str) -> nn.Module:
+    try:
+        return registry.load_artefact(file)
+    except RegistryError as error:
+        told = str(error).partition("; it may be damaged")[0]
+        raise RegistryError(
+            f"`{name}` cannot be exported to `{spec.type}`: the file that was written does not run: {told}; no file was left"
+        ) from error
 
 
 @contextlib.contextmanager

@@ -76,17 +76,21 @@ def test_a_short_run_finds_boxes_of_digits(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_classification_learns(tmp_path: Path) -> None:
-    assert trained(tmp_path, CLASSIFIER, "--data", "digits_classification")["top1"] > 0.97
+    trained(tmp_path, CLASSIFIER, "--data", "digits_classification")
+    entries = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert max(entry["figures"]["top1"] for entry in entries if "figures" in entry) > 0.97  # of best.safetensors
 
 
 @pytest.mark.slow
 def test_segmentation_learns(tmp_path: Path) -> None:
-    assert trained(tmp_path, SEGMENTER, "--data", "digits_segmentation")["miou"] > 0.70
+    settings: dict[str, object] = {"recipe__epochs": 30, "recipe__validate_every": 30}
+    assert trained(tmp_path, SEGMENTER, "--data", "digits_segmentation", **settings)["miou"] > 0.70
 
 
 @pytest.mark.slow
 def test_detection_learns(tmp_path: Path) -> None:
-    assert trained(tmp_path, DETECTOR, "--data", "digits_detection")["ap50"] > 0.60
+    settings: dict[str, object] = {"recipe__epochs": 6, "recipe__validate_every": 6}
+    assert trained(tmp_path, DETECTOR, "--data", "digits_detection", **settings)["ap50"] > 0.60
 
 
 # ---- real photographs, with weights and without ----------------------------------------------------------------------

@@ -416,6 +416,7 @@ def test_ten_kills_at_random_moments_change_nothing(whole: Path, data: Path, tmp
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 def test_two_processes_train_as_one(data: Path, tmp_path: Path) -> None:
     # batch statistics are each process's own, so there are none here
     more = ["--set", "backbone.norm={kind: frozen_batch, eps: 0.001}", "--set", "head.dropout=0"]
@@ -503,6 +504,7 @@ def rank_of(launcher: int, rank: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.xdist_group("processes")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds a rank by /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_rank_that_is_killed_ends_the_job_and_it_can_go_on(
