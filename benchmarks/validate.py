@@ -90,8 +90,9 @@ def _growth(folder: Path, most: int) -> None:
 def _specs(folder: Path, count: int) -> list[Path]:
     """Copies of the shipped model documents under other names."""
     folder.mkdir()
-    shipped = sorted(path for path in (ROOT / "plugins").glob("*/catalog/*.yaml") if path.name != "backbones.yaml")
-    texts = [re.sub(r"^aliases: .*\n", "", path.read_text(encoding="utf-8"), flags=re.MULTILINE) for path in shipped]
+    shipped = [path.read_text(encoding="utf-8") for path in sorted((ROOT / "plugins").glob("*/catalog/*.yaml"))]
+    models = [text for text in shipped if re.search(r"^kind: model$", text, re.MULTILINE)]
+    texts = [re.sub(r"^aliases: .*\n", "", text, flags=re.MULTILINE) for text in models]
     files = [folder / f"m{index}.yaml" for index in range(count)]
     for index, file in enumerate(files):
         text = re.sub(r"^name: ", f"name: m{index}_", texts[index % len(texts)], count=1, flags=re.MULTILINE)
