@@ -145,7 +145,7 @@ def test_a_real_search_and_another_one_in_its_study(data: Path, tmp_path: Path) 
             folder = tmp_path / "out" / "trials" / f"{trial:05}" / f"fold-{fold}"
             lines = [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines()]
             assert "top1" in lines[-1]["figures"]
-            assert sorted(path.name for path in folder.iterdir()) == ["metrics.jsonl", "run.json"]  # no weights
+            assert not [path for path in folder.iterdir() if path.suffix in (".safetensors", ".pt")]  # no weights
     others = {
         "recipe.rate was searched in log:0.0001,0.01, now in log:0.0001,0.1": (
             ["--search", "recipe.rate=log:1e-4,1e-1", *words]
