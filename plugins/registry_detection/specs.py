@@ -77,6 +77,7 @@ class _PyramidHeadSpec(HeadSpec):
     task: ClassVar[str] = "detection"
     depends_on_image: ClassVar[bool] = True
     exportable: ClassVar[bool] = False
+    splittable: ClassVar[bool] = True
 
     image: Annotated[ImageSpec, Field(description="Resizing and normalisation, inside the model.")] = ImageSpec()
     pyramid: Annotated[PyramidSpec, Field(description="The feature pyramid.")]
@@ -175,6 +176,7 @@ class SSDLiteSpec(HeadSpec):
     task: ClassVar[str] = "detection"
     depends_on_image: ClassVar[bool] = True
     exportable: ClassVar[bool] = False
+    splittable: ClassVar[bool] = True
 
     image: Annotated[FixedImageSpec, Field(description="Resizing and normalisation, inside the model.")] = (
         FixedImageSpec(mean=(0.5,), std=(0.5,))

@@ -109,7 +109,7 @@ def refuse_engines(spec: TargetSpec, model: nn.Module) -> None:
 
 def cannot_trace(spec: TargetSpec, model: nn.Module) -> RegistryError:
     """The error of a model that takes a list of images and gives no parts."""
-    own: ModelSpec = model.spec  # type: ignore[assignment]
+    own: ModelSpec = model.spec  # type: ignore[assignment]  # built modules carry it
     return RegistryError(
         f"`{spec.type}` cannot trace `{own.name}`: it takes a list of images, and its head `{own.head.type}` gives no parts "
         "that can be traced; export it with --target onnx, or give the model a method `split()`, see registry.modules.split "

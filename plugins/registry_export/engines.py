@@ -109,7 +109,7 @@ class EngineModule(nn.Module):
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)  # type: ignore[no-untyped-call]
+        super().__setstate__(state)  # type: ignore[no-untyped-call]  # torch leaves it without types
         self._forget()
 
     def train(self, mode: bool = True) -> EngineModule:

@@ -86,5 +86,5 @@ def module_of(run: Run, artefact: Artefact, path: str | os.PathLike[str]) -> nn.
             "has others; install the release that the file was made with, or export the model again"
         )
     module = SplitModule(host, {name: _Part(run, name) for name in artefact.parts}, strip=True)
-    module.spec, module.artefact = spec, artefact  # type: ignore[assignment]
+    module.spec, module.artefact = spec, artefact  # type: ignore[assignment]  # plain attributes, not modules
     return module

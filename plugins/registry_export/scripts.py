@@ -50,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     extra: dict[str, Any] = {KEY: ""}
     try:
         with quiet():
-            program: Any = torch.jit.load(  # type: ignore[no-untyped-call]
+            program: Any = torch.jit.load(  # type: ignore[no-untyped-call]  # torch leaves it so
                 io.BytesIO(data), map_location="cpu", _extra_files=extra
             )
     except (RuntimeError, ValueError) as error:
@@ -87,7 +87,7 @@ def _program(spec: TorchScriptSpec, model: nn.Module, fed: Feed) -> Any:
         raise RegistryError("a model that takes a list of images is compiled, not recorded; write export.method=script")
     try:
         with told(spec, model):
-            return torch.jit.trace(  # type: ignore[no-untyped-call]
+            return torch.jit.trace(  # type: ignore[no-untyped-call]  # torch leaves it so
                 Flat(model, "batch"), (fed.example,), check_trace=False
             )
     except RegistryError as error:

@@ -70,11 +70,11 @@ class TargetSpec(ExportSpec):
     ] = 0.9
     quantized_agreement: Annotated[float, Field(ge=0, le=1, description="The same for a quantized model.")] = 0.8
 
-    def findings(self, spec: ModelSpec) -> Iterable[Finding]:
+    def check_model(self, model: ModelSpec) -> Iterable[Finding]:
         """What keeps this target from taking that model; paths are relative to the target."""
-        head = spec.head
+        head = model.head
         lists = not head.exportable
-        if lists and not self.whole and getattr(type(head), "splittable", None) is False:
+        if lists and not self.whole and not head.splittable:
             yield Finding(
                 "REG461",
                 ("type",),
@@ -82,12 +82,12 @@ class TargetSpec(ExportSpec):
                 "export it with `onnx`, or give its model a method `split()`, see registry.modules.split",
             )
         for axis in self.dynamic or ():
-            fixed = _fixed(spec)
+            fixed = _fixed(model)
             if axis == "batch" and lists:
-                text = f"`{spec.name}` takes a list of images, which the file runs one by one: its batch has no axis"
+                text = f"`{model.name}` takes a list of images, which the file runs one by one: its batch has no axis"
                 yield Finding("REG462", ("dynamic",), text, "leave `batch` out, or write null")
             elif axis != "batch" and not lists and fixed is not None:
-                text = f"pre-processing of `{spec.name}` always gives {fixed[1]}x{fixed[0]} pixels: its {axis} does not change"
+                text = f"pre-processing of `{model.name}` always gives {fixed[1]}x{fixed[0]} pixels: its {axis} does not change"
                 yield Finding("REG462", ("dynamic",), text, "leave it out, or write null")
 
     def axes(self, spec: ModelSpec) -> tuple[AxisName, ...]:

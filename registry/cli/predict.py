@@ -91,7 +91,7 @@ def command(
     predictor = Predictor.load(registry, model, overrides=assignments, **more, **given) if ready else None
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RegistryWarning)  # loading the model tells them
-        reference: ModelSpec | str = model if predictor is None else predictor.model.spec  # type: ignore[assignment]
+        reference: ModelSpec | str = model if predictor is None else predictor.spec
         spec = registry.load_spec(reference, overrides=assignments, **given)
         settings = [*assignments, *_followed(registry, reference, spec, assignments, asked, given)]
     task = registry.task(spec) if predictor is None else predictor.task

@@ -108,6 +108,8 @@ class HeadSpec(PartSpec):
     depends_on_image: ClassVar[bool] = False
     #: True if `torch.export` can trace the whole model in eval mode, for any size of batch.
     exportable: ClassVar[bool] = True
+    #: True if a model that is not exportable has a method `split()`, see `registry.modules.split`.
+    splittable: ClassVar[bool] = False
     #: False for a head without classes, such as one that measures depth; it has `num_classes: Literal[1] = 1`.
     tells_classes: ClassVar[bool] = True
 

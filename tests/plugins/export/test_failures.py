@@ -243,7 +243,7 @@ def test_axes_that_cannot_change_are_found_without_torch() -> None:
     code = (
         "import sys, registry; from registry_export.specs import OnnxSpec; "
         "spec = registry.load_spec('mobilenet_v3_small'); "
-        "print([f.rule for f in OnnxSpec(dynamic=['batch', 'width']).findings(spec)], 'torch' in sys.modules)"
+        "print([f.rule for f in OnnxSpec(dynamic=['batch', 'width']).check_model(spec)], 'torch' in sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "['REG462'] False"
@@ -261,4 +261,4 @@ def test_axes_that_cannot_change_are_found_without_torch() -> None:
 )
 def test_which_axes_a_model_lets_change(name: str, dynamic: Any, rules: list[str]) -> None:
     spec = registry.load_spec(name)
-    assert [finding.rule for finding in TorchExportSpec(dynamic=dynamic).findings(spec)] == rules
+    assert [finding.rule for finding in TorchExportSpec(dynamic=dynamic).check_model(spec)] == rules
