@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from registry.artefacts import Artefact, reading_for
 from registry.catalog import from_assignments
-from registry.errors import MissingExtraError, RegistryError
+from registry.errors import MissingExtraError, RegistryError, UnknownNameError
 from registry.registry import Registry
 from registry.specs import ExportSpec, Finding, ModelSpec
 from registry_export.specs import TargetSpec, TorchExportSpec
@@ -65,14 +66,20 @@ def target_spec(registry: Registry, name: str, assignments: Sequence[str] = ()) 
     """The settings of a target.
 
     Args:
-        name: of a document or its path.
+        name: of a document or its path, or a type.
         assignments: `KEY=VALUE` laid over it, with `export.` before each key.
 
     Raises:
         UnknownNameError, SpecError: no such document, or it is not valid.
     """
     library = registry.library
-    document = library.open(name, "export")
+    try:
+        document = library.open(name, "export")
+    except UnknownNameError:
+        if all((part.kind, part.type) != ("export", name.rpartition("/")[2]) for part in registry.host.parts):
+            raise
+        text = json.dumps({"kind": "export", "name": "target", "type": name})
+        document = library.from_text(text, f"<{name}>", "export")
     root = library.resolve(document)
     own = [text.removeprefix(_EXPORT) for text in assignments if text.startswith(_EXPORT)]
     root = library.overridden(document, root, from_assignments(own))
