@@ -10,7 +10,7 @@ from registry.errors import ImageError, RegistryError
 from registry.images import read_image
 from registry.registry import Registry
 from registry.specs import ModelSpec
-from registry.tasks import Task
+from registry.tasks import Task, check_channels
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,7 +71,7 @@ class Predictor:
             return
         if weights is not None or settings:
             raise RegistryError("a built module has its weights and settings; give them to registry.build")
-        self.model, self.spec = model.eval(), model.spec  # type: ignore[assignment]
+        self.model, self.spec = model.eval(), model.spec  # type: ignore[assignment]  # built modules carry it
         self.task = task if task is not None else (registry or _default()).task(self.spec)
 
     @classmethod
@@ -179,7 +179,7 @@ class Predictor:
             tensor = self.task.preprocess(image)
         except RegistryError as problem:
             raise ImageError(f"{name}: {problem}") from problem
-        self._check_channels(tensor)
+        check_channels(self.spec, tensor)
         return tensor
 
     def _results(self, given: Sequence[tuple[str, Image.Image, torch.Tensor]]) -> list[Any]:
@@ -202,15 +202,6 @@ class Predictor:
             raise ImageError(
                 f"`{self.spec.name}` fails on {name} of {image.width}x{image.height} pixels: {type(error).__name__}: {text}"
             ) from error
-
-    def _check_channels(self, tensor: torch.Tensor) -> None:
-        wanted = self.spec.backbone.in_channels
-        if tensor.shape[0] != wanted:
-            settings = "task.preprocessing" if "preprocessing" in type(self.spec.task).model_fields else "task"
-            raise RegistryError(
-                f"`{self.spec.name}` takes {wanted} input channels, its task's pre-processing yields {tensor.shape[0]}; "
-                f"change the settings under {settings}"
-            )
 
 
 def picture(source: Picture) -> Image.Image:

@@ -123,6 +123,21 @@ class Metric(ABC, Generic[R]):
         raise RegistryError(f"figures are not computed by `{name}`: {known}")
 
 
+def check_channels(spec: ModelSpec, made: torch.Tensor) -> None:
+    """Holds an image as a task made it, (C, H, W), to the model that takes it.
+
+    Raises:
+        RegistryError: it has another number of channels.
+    """
+    wanted = spec.backbone.in_channels
+    if made.shape[0] != wanted:
+        settings = "task.preprocessing" if "preprocessing" in type(spec.task).model_fields else "task"
+        raise RegistryError(
+            f"`{spec.name}` takes {wanted} input channels, its task's pre-processing yields {made.shape[0]}; "
+            f"change the settings under {settings}"
+        )
+
+
 class Task(ABC, Generic[S, R]):
     """Feeds a model and reads its answers. `R` is the type of one image's result.
 

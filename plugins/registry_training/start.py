@@ -13,10 +13,12 @@ import click
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from PIL import Image
 
 from registry.errors import RegistryError
 from registry.files import write_atomically
 from registry.registry import Registry
+from registry.tasks import check_channels
 from registry_training.board import board_missing
 from registry_training.curves import curves_missing
 from registry_training.held_out import check_held_out, held_out_data
@@ -26,6 +28,9 @@ from registry_training.report import Report
 from registry_training.run import BEST, LAST, Outcome, Run, Stopped
 from registry_training.seeds import start_seed
 from registry_training.state import Journal
+
+#: Size of the picture that tells how many channels the task yields.
+_TRIED = (64, 64)
 
 
 @dataclass(frozen=True)
@@ -184,6 +189,7 @@ def made_run(registry: Registry, wanted: Wanted, accelerator: Accelerator, ready
     model = registry.build(plan.model, **_start(plan.recipe, wanted))
     spec: Any = model.spec
     plan = replace(plan, model=spec)
+    check_channels(spec, registry.task(spec).as_input(Image.new("RGB", _TRIED)))
     workers = min(plan.recipe.workers, usable_workers()) if wanted.workers is None else wanted.workers
     return Run(
         registry,

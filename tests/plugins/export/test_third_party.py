@@ -58,6 +58,6 @@ def test_it_is_verified_and_used_like_the_others(classifier: Any, photos: list[P
 
 def test_a_file_that_answers_otherwise_is_not_left(classifier: Any, photos: list[Path], tmp_path: Path) -> None:
     ours = made(write_another)
-    with pytest.raises(RegistryError, match="the exported file differs from the model on .*; no file was written"):
+    with pytest.raises(RegistryError, match=r"the exported file differs from the model on .*; no file was written"):
         flow.exported(ours, classifier, flow.target_spec(ours, "box"), tmp_path / "model.box", images=photos)
     assert list(tmp_path.iterdir()) == []

@@ -327,6 +327,11 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         + ["--output", "/dev/null/run"],
         "the folder /dev/null/run cannot be written",
     ),
+    "grey pictures for a model of colours": (
+        ["--data", "digits_classification", "--recipe", "finetune_classification", "--set", "recipe.start=random"]
+        + ["--set", "task.preprocessing={mean: [0.5], std: [0.5]}", "--model", "mobilenet_v3_small"],
+        "`mobilenet_v3_small` takes 3 input channels, its task's pre-processing yields 1; change the settings under",
+    ),
     "a device that is not here": (
         ["--data", "digits_classification", "--recipe", "finetune_classification", "--set", "recipe.start=random"]
         + ["--device", "mps"],
