@@ -47,18 +47,9 @@ UPDATES = 8  # two epochs of four
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of dark and bright noise: 24 pictures to train on, 10 to validate on."""
-    root = tmp_path_factory.mktemp("data")
-    draw = random.Random(0)
-    for split, count in (("train", 12), ("val", 5)):
-        for name, level in (("bright", 170), ("dark", 40)):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                pixels = bytes(level + draw.randrange(60) for _ in range(32 * 32))
-                Image.frombytes("L", (32, 32), pixels).save(folder / f"{index}.png")
-    return root
+def data(dark_and_bright: Callable[[int, int], Path]) -> Path:
+    """24 pictures to train on, 10 to validate on."""
+    return dark_and_bright(12, 5)
 
 
 def wanted(data: Path, folder: Path, *more: str, resume: bool = False, save_every: int = 3) -> Wanted:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,7 +10,6 @@ from typing import Any
 import accelerate
 import pytest
 import registry_tuning.trials
-from PIL import Image
 from registry_tuning.asked import Asked
 from registry_tuning.fields import parsed
 
@@ -21,18 +19,9 @@ PLAIN = (*SETTINGS, "recipe.warmup=null")
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of dark and bright noise: 12 pictures to train on, 4 to validate on."""
-    root = tmp_path_factory.mktemp("data")
-    draw = random.Random(0)
-    for split, count in (("train", 6), ("val", 2)):
-        for name, level in (("bright", 170), ("dark", 40)):
-            folder = root / split / name
-            folder.mkdir(parents=True)
-            for index in range(count):
-                pixels = bytes(level + draw.randrange(60) for _ in range(32 * 32))
-                Image.frombytes("L", (32, 32), pixels).save(folder / f"{index}.png")
-    return root
+def data(dark_and_bright: Callable[[int, int], Path]) -> Path:
+    """12 pictures to train on, 4 to validate on."""
+    return dark_and_bright(6, 2)
 
 
 @pytest.fixture
