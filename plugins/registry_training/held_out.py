@@ -13,41 +13,8 @@ from registry.errors import RegistryError
 from registry.registry import Registry
 from registry.specs import ModelSpec
 from registry_training.measuring import figures, measured, measuring_task
+from registry_training.part import Part
 from registry_training.prepare import opened, split
-
-
-class Part:
-    """Some pictures of a data set, in the order given."""
-
-    def __init__(self, whole: Any, indices: list[int]) -> None:
-        self._whole, self._indices = whole, indices
-
-    def __len__(self) -> int:
-        return len(self._indices)
-
-    def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < len(self._indices):
-            raise IndexError(index)
-        return self._whole[self._indices[index]]
-
-    @property
-    def categories(self) -> tuple[str, ...] | None:
-        """Of the whole."""
-        found: tuple[str, ...] | None = getattr(self._whole, "categories", None)
-        return found
-
-    def name_of(self, index: int) -> str:
-        """Name of the picture in the whole."""
-        named = getattr(self._whole, "name_of", str)
-        return str(named(self._indices[index]))
-
-    def size_of(self, index: int) -> tuple[int, int]:
-        """Height and width of the picture."""
-        if hasattr(self._whole, "size_of"):
-            height, width = self._whole.size_of(self._indices[index])
-            return height, width
-        image, _ = self[index]
-        return image.height, image.width
 
 
 @dataclass(frozen=True)

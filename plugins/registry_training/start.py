@@ -23,6 +23,7 @@ from registry_training.board import board_missing
 from registry_training.curves import curves_missing
 from registry_training.held_out import check_held_out, held_out_data
 from registry_training.loading import usable_workers
+from registry_training.part import Part
 from registry_training.prepare import Prepared, prepared
 from registry_training.report import Report
 from registry_training.run import BEST, LAST, Outcome, Run, Stopped
@@ -50,24 +51,6 @@ class Wanted:
     save_every: int
     overfit: int | None
     held_out: str | None = None
-
-
-class _First:
-    """The first pictures of a split, as a trial takes them."""
-
-    def __init__(self, whole: Any, count: int) -> None:
-        self._whole, self._count = whole, min(count, len(whole))
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __getitem__(self, index: int) -> Any:
-        if not 0 <= index < self._count:
-            raise IndexError(index)
-        return self._whole[index]
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._whole, name)
 
 
 def start(registry: Registry, wanted: Wanted) -> Outcome | None:
@@ -159,7 +142,7 @@ def ready_for(registry: Registry, wanted: Wanted) -> tuple[Accelerator, Prepared
         training, held = held_out_data(registry, wanted.held_out, ready.training, kind, seed)
         ready = replace(ready, plan=replace(ready.plan, held_out=wanted.held_out), training=training, held_out=held)
     if wanted.overfit is not None:
-        first = _First(ready.training, wanted.overfit)
+        first = Part(ready.training, range(min(wanted.overfit, len(ready.training))))
         ready = replace(ready, training=first, validation=first)
     return machine(ready, wanted.device), ready
 

@@ -93,11 +93,11 @@ def _work(study: optuna.Study, asked: Asked, trials: Trials, told: Callable[[str
 
 def _one(study: optuna.Study, asked: Asked, trials: Trials) -> None:
     """Runs a trial, whose settings are queued again where it is stopped."""
-    study.sampler = _sampler(study, asked)
     last: list[int] = []
 
     def objective(trial: optuna.Trial) -> float:
         last.append(trial.number)
+        study.sampler = _sampler(asked, trial.number)  # which settings are drawn from, one after the other
         return trials(trial)
 
     try:
@@ -126,11 +126,9 @@ def _left(study: optuna.Study, wanted: int) -> int | None:
     return None if done >= wanted else max(wanted - done - running, 0)
 
 
-def _sampler(study: optuna.Study, asked: Asked) -> optuna.samplers.BaseSampler:
-    """A sampler whose draws depend on the seed and the trials so far; beside other processes also on this one."""
-    trials = study.get_trials(deepcopy=False)
-    alone = all(trial.state != TrialState.RUNNING for trial in trials)
-    seed = random.Random(f"{asked.seed}/{len(trials)}/{'' if alone else os.urandom(8).hex()}").randrange(2**32)
+def _sampler(asked: Asked, number: int) -> optuna.samplers.BaseSampler:
+    """A sampler whose draws depend on the seed, the trials so far, and the trial's number, which no other process has."""
+    seed = random.Random(f"{asked.seed}/{number}").randrange(2**32)
     if asked.sampler == "random":
         return optuna.samplers.RandomSampler(seed=seed)
     return optuna.samplers.TPESampler(seed=seed, n_startup_trials=min(10, max(4, asked.trials // 3)))

@@ -66,7 +66,7 @@ def arithmetic(monkeypatch: pytest.MonkeyPatch) -> Callable[[Figure], list[tuple
                 for epoch in range(1, ready.plan.recipe.epochs + 1):
                     told({"epoch": epoch, "figures": {"top1": figure(ready.plan.recipe, wanted.folder.name, epoch)}})
 
-            return SimpleNamespace(train=train)
+            return SimpleNamespace(train=train, asked_to_stop=False)
 
         monkeypatch.setattr(registry_tuning.trials, "made_run", made_run)
         monkeypatch.setattr(accelerate.Accelerator, "free_memory", lambda _: None)  # collects garbage for half a second

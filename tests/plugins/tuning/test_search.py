@@ -215,6 +215,8 @@ def _killed(asked: Asked, last: int) -> None:
     import registry_tuning.trials
 
     class Dies:
+        asked_to_stop = False
+
         def train(self, told: Callable[[Any], None]) -> None:
             told({"epoch": 4, "figures": {"top1": 0.25}})
             seen.append(1)
@@ -269,6 +271,8 @@ def _works(asked: Asked) -> None:
     accelerate.Accelerator.free_memory = lambda *_: None  # type: ignore[method-assign]
 
     class Slow:
+        asked_to_stop = False
+
         def train(self, told: Callable[[Any], None]) -> None:
             time.sleep(0.1)
             told({"epoch": 4, "figures": {"top1": 0.5}})
@@ -331,7 +335,7 @@ def test_a_signal_at_the_end_of_a_fold_stops_too(asked: Asked, monkeypatch: pyte
     import registry_tuning.trials
 
     class Signalled:
-        _stop = True  # as after a signal during the last validation
+        asked_to_stop = True  # as after a signal during the last validation
 
         def train(self, told: Callable[[Any], None]) -> None:
             told({"epoch": 4, "figures": {"top1": 0.5}})
