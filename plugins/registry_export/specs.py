@@ -10,6 +10,7 @@ from pydantic import Field
 from registry.specs import ExportSpec, Finding, ModelSpec
 from registry.specs.base import Listed
 
+_Type = Field(description="Registered type of the part.")
 #: An axis of the model's input that may have any length.
 AxisName = Literal["batch", "height", "width"]
 #: Relative spacing of float16 numbers: no half-precision file is closer to float32 than this.
@@ -100,14 +101,14 @@ class TargetSpec(ExportSpec):
 class TorchExportSpec(TargetSpec):
     """A program of `torch.export`, which `torch.export.load` reads without the code of the model."""
 
-    type: Literal["torch-export"] = "torch-export"
+    type: Annotated[Literal["torch-export"], _Type] = "torch-export"
     suffix: ClassVar[str] = ".pt2"
 
 
 class OnnxSpec(TargetSpec):
     """An ONNX model for ONNX Runtime and others. Detectors are in it whole, selection of boxes included."""
 
-    type: Literal["onnx"] = "onnx"
+    type: Annotated[Literal["onnx"], _Type] = "onnx"
     suffix: ClassVar[str] = ".onnx"
     extra: ClassVar[str] = "onnx"
     packages: ClassVar[tuple[str, ...]] = ("onnx", "onnxscript", "onnxruntime")
@@ -123,7 +124,7 @@ class OnnxSpec(TargetSpec):
 class OpenVINOSpec(TargetSpec):
     """A model of OpenVINO: an `.xml` file and its weights in a `.bin` file beside it, each useless alone."""
 
-    type: Literal["openvino"] = "openvino"
+    type: Annotated[Literal["openvino"], _Type] = "openvino"
     suffix: ClassVar[str] = ".xml"
     companions: ClassVar[tuple[str, ...]] = (".bin",)
     extra: ClassVar[str] = "openvino"
@@ -145,7 +146,7 @@ class OpenVINOSpec(TargetSpec):
 class ExecuTorchSpec(TargetSpec):
     """A program of ExecuTorch for phones and CPUs, with all that XNNPACK can run handed to it."""
 
-    type: Literal["executorch"] = "executorch"
+    type: Annotated[Literal["executorch"], _Type] = "executorch"
     suffix: ClassVar[str] = ".pte"
     extra: ClassVar[str] = "executorch"
     packages: ClassVar[tuple[str, ...]] = ("executorch",)
@@ -176,7 +177,7 @@ class ExecuTorchSpec(TargetSpec):
 class TorchScriptSpec(TargetSpec):
     """A program of TorchScript, which torch reads without the code of the model. torch has given it up."""
 
-    type: Literal["torchscript"] = "torchscript"
+    type: Annotated[Literal["torchscript"], _Type] = "torchscript"
     suffix: ClassVar[str] = ".ts"
     whole: ClassVar[bool] = True
 
