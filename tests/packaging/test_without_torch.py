@@ -30,6 +30,7 @@ TORCH_FREE: dict[str, Sequence[Sequence[str]]] = {
         [".", "--exclude", "*.yml"],
         ["good.yaml", "--fix"],
     ],
+    "export": [["mobilenet_v3_small", "--target", "onnx", "--dry-run", "-o", "model.onnx"]],
     "rule": [[], ["REG101"], ["REG207", "--format", "json"]],
     "schema": [[], ["model"], ["--out", "schemas"]],
     "plugins": [[], ["--format", "json"]],
@@ -51,6 +52,8 @@ NEEDS_TORCH: dict[str, Sequence[Sequence[str]]] = {
     "demo": [[]],
     "train": [["good.yaml", "--data", "digits_classification"]],
     "evaluate": [["good.yaml", "--data", "digits_classification"]],
+    "tune": [["good.yaml", "--data", "digits_classification", "--search", "recipe.rate=log:1e-4,1e-2"]],
+    "export": [["good.yaml", "--target", "torch-export", "--random-weights", "-o", "model.pt2"]],
     "data": [["check", "digits_classification"]],
     "validate": [["good.yaml", "--deep"]],
 }
