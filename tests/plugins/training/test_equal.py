@@ -158,9 +158,10 @@ def test_a_detector_with_a_linear_warm_up() -> None:
     data = Pictures(STEPS * BATCH, 96, boxes)
     settings = ["recipe=coco_detection_mnv3", "task.categories=null"]
     settings += ["recipe.trainable_stages=null", "backbone.trainable_stages=null"]
+    settings += ["head.image.min_size=128", "head.image.max_size=256"]
     ours = trained("fasterrcnn_mnv3_large_320_fpn", data, settings, num_classes=5)
     model = torchvision.models.detection.fasterrcnn_mobilenet_v3_large_320_fpn(
-        weights=None, weights_backbone=None, num_classes=5, trainable_backbone_layers=6
+        weights=None, weights_backbone=None, num_classes=5, trainable_backbone_layers=6, min_size=128, max_size=256
     ).train()
     model.load_state_dict(ours.before)
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]

@@ -83,13 +83,13 @@ def test_classification_learns(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_segmentation_learns(tmp_path: Path) -> None:
-    settings: dict[str, object] = {"recipe__epochs": 30, "recipe__validate_every": 30}
+    settings: dict[str, object] = {"recipe__epochs": 20, "recipe__validate_every": 20}
     assert trained(tmp_path, SEGMENTER, "--data", "digits_segmentation", **settings)["miou"] > 0.70
 
 
 @pytest.mark.slow
 def test_detection_learns(tmp_path: Path) -> None:
-    settings: dict[str, object] = {"recipe__epochs": 6, "recipe__validate_every": 6}
+    settings: dict[str, object] = {"recipe__epochs": 4, "recipe__validate_every": 4}
     assert trained(tmp_path, DETECTOR, "--data", "digits_detection", **settings)["ap50"] > 0.60
 
 
@@ -206,6 +206,7 @@ def test_weights_help_to_find_people(shared_data: Path, tmp_path: Path) -> None:
         head__box__batch_size_per_image=64,
         recipe__optimizer="{kind: adamw, weight_decay: 0.01}",
         recipe__rate=0.001,
-        recipe__validate_every=20,
+        recipe__epochs=14,
+        recipe__validate_every=14,
     )
     assert tuned["ap50"] > anew["ap50"] + 0.08

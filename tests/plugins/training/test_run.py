@@ -499,20 +499,29 @@ def rank_of(launcher: int, rank: int) -> int:
     raise AssertionError(f"{launcher} has no rank {rank}")
 
 
+#: The same training by two processes, for long enough to be killed in.
+TWO = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29518", "-m"]
+LONGER = ["--set", "recipe.epochs=6", "--set", "recipe.schedule={kind: constant}"]
+
+
+@pytest.fixture(scope="module")
+def whole_of_two(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run of two processes that nothing stopped."""
+    folder = tmp_path_factory.mktemp("two")
+    variables = {**os.environ, "OMP_NUM_THREADS": "1"}
+    subprocess.run([*TWO, *command(data, folder, *LONGER)[2:]], check=True, env=variables, capture_output=True)
+    return folder
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("processes")
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="finds a rank by /proc")
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_rank_that_is_killed_ends_the_job_and_it_can_go_on(
-    data: Path, tmp_path: Path, number: signal.Signals
+    whole_of_two: Path, data: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     variables = {**os.environ, "OMP_NUM_THREADS": "1"}
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29518", "-m"]
-    more = ["--set", "recipe.epochs=12", "--set", "recipe.schedule={kind: constant}"]
-    subprocess.run(
-        [*torchrun, *command(data, tmp_path / "whole", *more)[2:]], check=True, env=variables, capture_output=True
-    )
-    words = [*torchrun, *command(data, tmp_path / "killed", *more)[2:]]
+    words = [*TWO, *command(data, tmp_path / "killed", *LONGER)[2:]]
     job = subprocess.Popen(words, env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
     journal = tmp_path / "killed" / "metrics.jsonl"
     while job.poll() is None and not (journal.exists() and journal.stat().st_size > 0):
@@ -526,7 +535,7 @@ def test_a_rank_that_is_killed_ends_the_job_and_it_can_go_on(
     else:  # all ranks stop after the same step
         assert told.count("stopped; go on with") == 1
     subprocess.run([*words, "--resume"], check=True, env=variables, capture_output=True)
-    assert differences(tmp_path / "whole", tmp_path / "killed") == []
+    assert differences(whole_of_two, tmp_path / "killed") == []
 
 
 @pytest.fixture(autouse=True)
