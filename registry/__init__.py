@@ -14,32 +14,35 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from registry.catalog import Explanation, Reference
-from registry.current import (
-    backbone,
-    dataset,
-    default_registry,
-    export,
-    head,
-    local_parts,
-    quantization,
-    recipe,
-    task,
-)
-from registry.diagnostics import Diagnostic, SpecError
-from registry.errors import (
-    ConflictError,
-    ImageError,
-    MissingExtraError,
-    PluginError,
-    RegistryError,
-    RegistryWarning,
-    UnknownNameError,
-    WeightsError,
-)
-from registry.host import hookimpl, hookspec
-from registry.registry import Registry, Settings
-from registry.specs import ModelSpec
+from registry._uncollected import uncollected
+
+with uncollected():
+    from registry.catalog import Explanation, Reference
+    from registry.current import (
+        backbone,
+        dataset,
+        default_registry,
+        export,
+        head,
+        local_parts,
+        quantization,
+        recipe,
+        task,
+    )
+    from registry.diagnostics import Diagnostic, SpecError
+    from registry.errors import (
+        ConflictError,
+        ImageError,
+        MissingExtraError,
+        PluginError,
+        RegistryError,
+        RegistryWarning,
+        UnknownNameError,
+        WeightsError,
+    )
+    from registry.host import hookimpl, hookspec
+    from registry.registry import Registry, Settings
+    from registry.specs import ModelSpec
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,8 @@ import functools
 import os
 import warnings
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from registry.artefacts import load_artefact, warn_of_missing
 from registry.catalog import (
@@ -46,8 +45,7 @@ if TYPE_CHECKING:
 Settings = Union[Overrides, Sequence[str]]
 
 
-@dataclass(frozen=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     """A model ready to be built: its spec, and the weights that it or its backbone alone asks for."""
 
     spec: ModelSpec

@@ -28,6 +28,11 @@ _CLASSES = 30
 @click.option("--batch", type=click.IntRange(1, 4096), default=32, show_default=True, help="Pictures at once.")
 @click.option("--results", metavar="FILE", help="Write every result as JSON, in COCO's format where the task has it.")
 @click.option("--worst", metavar="DIR", help="Draw the pictures on which the model does worst.")
+@click.option(
+    "--score",
+    type=click.FloatRange(0, 1),
+    help="Least score of an answer that --worst draws; figures count all.  [default: the model's own]",
+)
 @click.option("--confusion", metavar="FILE", help="Write what was taken for what, as .png or .csv.")
 @click.option("--backend", metavar="NAME", help="What computes the figures, where the task has a choice.")
 @options.output_format
@@ -46,6 +51,7 @@ def evaluate(
     batch: int,
     results: str | None,
     worst: str | None,
+    score: float | None,
     confusion: str | None,
     backend: str | None,
     output_format: str,
@@ -68,10 +74,12 @@ def evaluate(
         "adapt_input": adapt_input,
         "device": device,
     }
+    if score is not None and worst is None:
+        raise click.UsageError("`--score` says what `--worst` draws; give that too, or leave it out")
     if confusion is not None:
         check_confusion(Path(confusion))
     share = Share.here(device)
-    evaluation = Evaluation.open(registry, model, data, split, assignments, settings)
+    evaluation = Evaluation.open(registry, model, data, split, assignments, settings, score)
     evaluation.metric(backend)  # a backend that is not there is told before the work
     count = min(limit or evaluation.pictures, evaluation.pictures)
     steps = evaluation.run(count, batch, share)

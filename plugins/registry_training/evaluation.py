@@ -75,6 +75,7 @@ class Evaluation:
 
     Attributes:
         task, spec: as figures need them, with every answer counted.
+        shown: the task as pictures are drawn with it, without the answers of low scores.
     """
 
     registry: Registry
@@ -82,6 +83,7 @@ class Evaluation:
     task: Task[Any, Any]
     spec: ModelSpec
     dataset: Any
+    shown: Task[Any, Any]
 
     @classmethod
     def open(
@@ -92,11 +94,16 @@ class Evaluation:
         split_name: str,
         assignments: Sequence[str],
         settings: dict[str, Any],
+        score: float | None = None,
     ) -> Evaluation:
         """Builds the model, or loads an artefact, and opens the data.
 
+        Args:
+            score: least score of an answer that is drawn; None: the model's own.
+
         Raises:
-            RegistryError: no weights are given and the model is no checkpoint; model and data do not fit.
+            RegistryError: no weights are given and the model is no checkpoint; model and data do not fit; a score for answers
+                that have none.
             Others as `Registry.build` and `Registry.load_artefact`.
         """
         ready = is_artefact(registry, model)
@@ -113,8 +120,9 @@ class Evaluation:
             raise RegistryError(
                 f"`{spec.name}` tells {spec.head.num_classes} classes apart, and the data set has {len(names)}"
             )
+        shown = registry.task(_at_least(registry, spec, score))
         task, spec = measuring_task(registry, spec)
-        return cls(registry, module, task, spec, dataset)
+        return cls(registry, module, task, spec, dataset, shown)
 
     @property
     def name(self) -> str:
@@ -142,9 +150,8 @@ class Evaluation:
 
     def run(self, count: int, batch: int, share: Share | None = None) -> Iterator[Measured]:
         """Results of the first `count` pictures, or of this process's share of them."""
-        device = next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
         indices = range(count) if share is None else share.of(count)
-        return measured(self.model, self.task, self.dataset, indices, batch=batch, device=device)
+        return measured(self.model, self.task, self.dataset, indices, batch=batch, device=self._device())
 
     def figures(self, found: Sequence[Measured]) -> dict[str, float]:
         """The metric's figures."""
@@ -174,7 +181,9 @@ class Evaluation:
             raise RegistryError(f"{path} cannot be written: {error.strerror or error}") from error
 
     def draw_worst(self, folder: Path, found: Sequence[Measured]) -> list[Path]:
-        """Pictures with the lowest headline figure of their own, the worst first.
+        """Pictures with the lowest headline figure of their own, the worst first, with the answers that are shown.
+
+        The figure counts every answer. Each picture goes through the model again.
 
         Raises:
             RegistryError: the folder cannot be written.
@@ -183,16 +192,22 @@ class Evaluation:
         written = []
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for place, one in enumerate(ranked, start=1):
+            for place, one in enumerate(self._again(ranked), start=1):
                 image, _ = self.dataset[one.index]
                 path = folder / f"worst-{place}-{Path(self._file(one.index)).stem}.png"
                 data = io.BytesIO()
-                self.task.draw(image, one.result).save(data, format="PNG")
+                self.shown.draw(image, one.result).save(data, format="PNG")
                 write_atomically(path, data.getvalue())
                 written.append(path)
         except OSError as error:
             raise RegistryError(f"{folder} cannot be written: {error.strerror or error}") from error
         return written
+
+    def _again(self, ranked: Sequence[Measured]) -> Iterator[Measured]:
+        return measured(self.model, self.shown, self.dataset, [one.index for one in ranked], device=self._device())
+
+    def _device(self) -> torch.device:
+        return next((parameter.device for parameter in self.model.parameters()), torch.device("cpu"))
 
     def _quality(self, one: Measured) -> float:
         metric = self.task.metric(self.spec)
@@ -206,3 +221,13 @@ class Evaluation:
     def _file(self, index: int) -> str:
         named = getattr(self.dataset, "name_of", None)
         return str(named(index)) if named is not None else str(index)
+
+
+def _at_least(registry: Registry, spec: ModelSpec, score: float | None) -> ModelSpec:
+    """The spec under which the answers of that score and above are shown."""
+    if score is None:
+        return spec
+    settings = {f"task.{key}": value for key, value in spec.task.settings_for("score", score).items()}
+    if not settings:
+        raise RegistryError(f"answers of the task `{spec.task.type}` have no score; leave out --score")
+    return registry.load_spec(spec, overrides=settings)

@@ -132,15 +132,23 @@ class Run:
                 self._epoch(told)
                 epoch = self._trainer.position.epoch
                 every = self._plan.recipe.validate_every
-                if self._validation is not None and (epoch % every == 0 or epoch == self._plan.recipe.epochs):
-                    outcome.figures, told_of = self._validate(epoch)
-                    told(told_of)
-                self._keep_epoch(epoch)
+                if epoch % every == 0 or epoch == self._plan.recipe.epochs:
+                    if self._validation is not None:
+                        outcome.figures, told_of = self._validate(epoch)
+                        told(told_of)
+                    self._keep_epoch(epoch)
                 self._save()
         outcome.best = self._best[-1] if self._best else None
         outcome.updates = self._trainer.position.updates
         self._finish()
         return outcome
+
+    def averaged_figures(self) -> dict[str, float]:
+        """Figures on the validation split of the model that the recipe's averaging ends in, after `train`, in one process."""
+        task, spec = measuring_task(self._registry, self._plan.model)
+        every = range(len(self._validation))  # type: ignore[arg-type]  # only asked where there is one
+        found = measured(self._trainer.model, task, self._validation, every, device=self._accelerator.device)
+        return figures(task.metric(spec), task, found)
 
     def try_steps(self, count: int) -> Iterator[Step]:
         """A few steps whose results are thrown away."""
@@ -215,7 +223,7 @@ class Run:
         return result, {"epoch": epoch, "figures": result, "headline": metric.headline, "best": better}
 
     def _keep_epoch(self, epoch: int) -> None:
-        """Models that are averaged at the end."""
+        """Models that are averaged at the end, of epochs that are validated."""
         averaging = self._plan.recipe.averaging
         if averaging is None:
             return

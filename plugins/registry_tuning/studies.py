@@ -51,7 +51,8 @@ def opened(
             reason = str(error.__cause__ or error).strip().splitlines()[0]
             raise RegistryError(f"the storage {shown} cannot be used: {reason}") from error
         except ImportError as error:
-            raise RegistryError(f"the storage {shown} needs the driver `{error.name}`; install it with pip") from error
+            driver = error.name or getattr(error.__cause__, "name", None)  # Optuna tells the name in the cause alone
+            raise RegistryError(f"the storage {shown} needs the driver `{driver}`; install it with pip") from error
     _same(study, definition, shown)
     return study
 

@@ -128,6 +128,10 @@ class Trials:
                 warnings.simplefilter("ignore", RegistryWarning)  # the same ones in every fold
                 run = made_run(self._registry, wanted, accelerator, ready)
                 run.train(told)
+                if ready.plan.recipe.averaging is not None:  # then it is the averaged model that a training ends in
+                    newest = run.averaged_figures()[metric.headline]
+                    if not math.isfinite(newest):
+                        raise self._given_up(trial, f"{metric.headline} of fold {number + 1} is {newest}")
         except NotFiniteError as error:
             raise self._given_up(trial, f"diverged in fold {number + 1}: {error}") from error
         finally:

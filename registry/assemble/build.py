@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.assemble.construct import (
     construct,
     construct_apart,
+    construct_hollow,
     construct_meta,
     on_meta,
     parse_device,
@@ -88,16 +90,22 @@ def build_model(
 
 
 def _with_weights(host: PluginHost, spec: ModelSpec, weights: Path, wishes: Wishes, trained: int | None) -> nn.Module:
-    from itertools import chain
-
-    state = fit(host, spec, read_state_dict(weights), wishes, weights.name)
-    model = construct_meta(host, spec, trained=trained)
-    model.load_state_dict(state, strict=True, assign=True)
-    if any(tensor.is_meta for tensor in chain(model.parameters(), model.buffers())):
-        # a tensor that no state dict holds, such as a non-persistent buffer: only the constructor can compute it
+    found = read_state_dict(weights)
+    model, deferred = construct_hollow(host, spec, trained=trained)
+    state = fit(host, spec, model.state_dict(), found, wishes, weights.name)
+    if deferred is not None:
+        if not _needs_init(host, spec, model, state) and deferred.assign(model, state):
+            return model
         model = construct_apart(host, spec, trained=trained)
-        model.load_state_dict(state, strict=True)
+    model.load_state_dict(state, strict=True)
     return model
+
+
+def _needs_init(host: PluginHost, spec: ModelSpec, model: nn.Module, state: Mapping[str, torch.Tensor]) -> bool:
+    """True where a part's own initialisation may fill a buffer that no state dict holds."""
+    if host.init(spec.backbone) is None and host.init(spec.head) is None:
+        return False
+    return any(name not in state for name, _ in model.named_buffers())
 
 
 def build_task(host: PluginHost, spec: ModelSpec, categories: tuple[str, ...] | None) -> Task[Any, Any]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.errors import MissingExtraError, RegistryError
 from registry.host import PluginHost
@@ -11,6 +13,19 @@ from registry.specs import BackboneSpec, ModelSpec
 if TYPE_CHECKING:
     import torch
     from torch import nn
+
+    from registry.modules.deferred import Deferred
+
+
+class Hollow(NamedTuple):
+    """A module whose parameters are about to be replaced, on the CPU.
+
+    Attributes:
+        deferred: what can give it its tensors, or None where it was constructed as usual and they must be copied.
+    """
+
+    module: nn.Module
+    deferred: Deferred | None
 
 
 def require_torch(what: str) -> None:
@@ -76,6 +91,37 @@ def construct_apart(host: PluginHost, spec: ModelSpec, *, trained: int | None = 
 
     with torch.random.fork_rng(devices=[]), torch.device("cpu"):
         return construct(host, spec, trained=trained)
+
+
+def construct_hollow(host: PluginHost, spec: ModelSpec, *, trained: int | None = None) -> Hollow:
+    """The model without memory for parameters and without initialisation, or as usual where a part needs their values.
+
+    The global random state is left as it was.
+    """
+    return _hollow(
+        lambda: construct(host, spec, init=False, trained=trained), lambda: construct(host, spec, trained=trained)
+    )
+
+
+def construct_hollow_backbone(host: PluginHost, spec: BackboneSpec) -> nn.Module:
+    """A backbone alone for its shapes, otherwise as `construct_hollow`."""
+    return _hollow(*[lambda: construct_backbone(host, spec)] * 2).module
+
+
+def _hollow(bare: Callable[[], nn.Module], usual: Callable[[], nn.Module]) -> Hollow:
+    import torch
+
+    from registry.modules.deferred import Deferred
+
+    # a default device costs time on every call, so only another one is changed
+    with torch.random.fork_rng(devices=[]), contextlib.ExitStack() as stack:
+        if torch.get_default_device().type != "cpu":
+            stack.enter_context(torch.device("cpu"))
+        before = torch.get_rng_state()
+        with contextlib.suppress(Exception), Deferred() as deferred:
+            return Hollow(bare(), deferred)
+        torch.set_rng_state(before)
+        return Hollow(usual(), None)
 
 
 def place(model: nn.Module, device: torch.device | None) -> nn.Module:

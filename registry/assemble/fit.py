@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from registry.assemble.construct import construct_apart, construct_backbone, construct_meta
+from registry.assemble.construct import construct_apart, construct_hollow, construct_hollow_backbone
 from registry.errors import RegistryWarning, WeightsError
 from registry.host import PluginHost
 from registry.specs import ModelSpec
@@ -35,10 +35,11 @@ class Wishes:
     input_rule: InputRule | None = None
 
 
-def fit(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes, label: str) -> State:
+def fit(host: PluginHost, spec: ModelSpec, expected: State, found: State, wishes: Wishes, label: str) -> State:
     """The complete state dict of the model that `spec` describes, from a file's tensors.
 
     Args:
+        expected: the state dict of such a model, of which only shapes and dtypes are read.
         found: tensors as read from the file.
         label: the file's name, for messages.
 
@@ -48,7 +49,6 @@ def fit(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes, label: 
     Raises:
         WeightsError: keys are missing, unexpected or mis-shaped, or a difference needs a wish that was not made.
     """
-    expected = construct_meta(host, spec).state_dict()
     found = {**_batch_counters(expected, found), **_without_idle_counters(expected, found)}
     misshaped = [key for key in expected if key in found and found[key].shape != expected[key].shape]
     fresh: list[str] = []
@@ -75,12 +75,10 @@ def fit_backbone(host: PluginHost, spec: ModelSpec, found: State, wishes: Wishes
     Raises:
         WeightsError: the file's tensors are not of this backbone.
     """
-    import torch
 
     def layout(channels: int) -> State:
         changed = spec.backbone.model_copy(update={"in_channels": channels})
-        with torch.device("meta"):
-            return construct_backbone(host, changed).state_dict()
+        return construct_hollow_backbone(host, changed).state_dict()
 
     channels = spec.backbone.in_channels
     expected, wider = layout(channels), layout(channels + 1)
@@ -116,7 +114,7 @@ def _without_idle_counters(expected: State, found: State) -> State:
 
 def _dependent(host: PluginHost, spec: ModelSpec, change: Callable[[ModelSpec], ModelSpec]) -> set[str]:
     """Keys whose shape follows one setting: what differs between two models that differ in it."""
-    here, there = (construct_meta(host, variant).state_dict() for variant in (spec, change(spec)))
+    here, there = (construct_hollow(host, variant).module.state_dict() for variant in (spec, change(spec)))
     return {key for key in here if key not in there or here[key].shape != there[key].shape}
 
 

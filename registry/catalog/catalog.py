@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 
@@ -72,7 +71,7 @@ class Catalog:
         """Every model with its summary, made where nobody asked for one before."""
         if any(one.kind == "model" and one.summary is None for one in self.listed):
             self.listed = [
-                replace(one, summary=summarize(self.document(one))) if one.kind == "model" else one
+                one._replace(summary=summarize(self.document(one))) if one.kind == "model" else one
                 for one in self.listed
             ]
             self._index_file.write(self.listed)
@@ -102,6 +101,11 @@ class Catalog:
         distribution, bare = split(name)
         owners = [_distribution(listed) for listed in self._index.get((kind, bare), ())]
         return only_rename(distribution, self._former.get((kind, bare), ()), owners)
+
+    @property
+    def renames(self) -> bool:
+        """Whether any document gave up a name."""
+        return bool(self._former)
 
     @cached_property
     def _former(self) -> dict[tuple[str, str], list[Former]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,8 @@ from registry.host import PluginHost
 from registry.host.blame import place_of
 from registry.source import Entry, Mapping, Scalar, plain
 from registry.specs import Finding, ModelSpec, PartSpec, Spec, TaskSpec
-from registry.specs.model import PartCache, type_of
+from registry.specs.model import type_of
+from registry.specs.part_cache import PartCache
 from registry.suggest import did_you_mean
 
 _ENVELOPE = (*OWN_KEYS, "references")
@@ -78,8 +80,8 @@ class Checker:
         spec, found, root = self._validate(ModelSpec, root)
         if not isinstance(spec, ModelSpec):
             return None, found
-        place = _class_count_place(document, root)
-        findings = [*_guarded(spec), *self._categories_findings(spec.task, spec.head.num_classes, place)]
+        counted = self._categories_findings(spec.task, spec.head.num_classes)
+        findings = [*_guarded(spec), *(_at_class_count(finding, document, root) for finding in counted)]
         findings += self._accepts_findings(spec)
         found += [placed(finding, root, document) for finding in findings if not _accepted(finding, spec)]
         found += self._weights(spec, root, document)
@@ -155,9 +157,7 @@ class Checker:
         holder = Mapping({**holder.entries, prefix[0]: entry}, holder.span)
         return translate(items, holder, ModelSpec, self._host, prefix=prefix)
 
-    def _categories_findings(
-        self, task: TaskSpec, num_classes: int, place: tuple[str, ...] = ("task", "categories")
-    ) -> Iterator[Finding]:
+    def _categories_findings(self, task: TaskSpec, num_classes: int) -> Iterator[Finding]:
         try:
             names = self.categories(task)
         except RegistryError as error:
@@ -169,7 +169,7 @@ class Checker:
             label = f"`{task.categories}` has" if isinstance(task.categories, str) else "the list has"
             yield Finding(
                 "REG204",
-                place,
+                ("task", "categories"),
                 f"the head tells {num_classes} classes apart, but {label} {len(names)} names",
                 f"write {num_classes} names{background}, or `categories: null`",
             )
@@ -182,13 +182,17 @@ class Checker:
 
     def _weights(self, spec: ModelSpec, root: Mapping, document: Document) -> Iterator[Diagnostic]:
         """Task and backbone settings that travel with weights must fit the model's."""
-        places = [("weights", name) for name in spec.weights]
-        for path in [*places, ("backbone_weights",)]:
-            for key in ("task", "backbone") if path in places else ("backbone",):
-                place, own = locate(root, [*path, key]), root.get(key)
-                if place.path != (*path, key) or not isinstance(place.node, Mapping) or not isinstance(own, Mapping):
+        named = root.get("weights")
+        entries = named.entries if isinstance(named, Mapping) else {}
+        sets = [(("weights", name), entry.node, ("task", "backbone")) for name, entry in entries.items()]
+        for path, node, keys in (*sets, (("backbone_weights",), root.get("backbone_weights"), ("backbone",))):
+            for key in keys:
+                settings = node.entries.get(key) if isinstance(node, Mapping) else None
+                own = root.get(key)
+                if settings is None or not isinstance(settings.node, Mapping) or not isinstance(own, Mapping):
                     continue
-                if place.node.entries:
+                if settings.node.entries:
+                    place = Place((*path, key), settings.node, settings.key_span)
                     yield from self._overlaid(spec, key, own, place, document)
 
     def _overlaid(
@@ -238,11 +242,12 @@ def _has(node: Any, step: Any) -> bool:
     return isinstance(node, dict) and step in node
 
 
-def _class_count_place(document: Document, root: Mapping) -> tuple[str, ...]:
-    """Where a wrong class count is told: at the names, or at the count where only that is the document's own."""
+def _at_class_count(finding: Finding, document: Document, root: Mapping) -> Finding:
+    """A finding about names: at these, or at the class count where it is wrong and only that is the document's own."""
     own = (document.file, *OVERRIDES)
     names, count = (locate(root, path).span.file for path in (("task", "categories"), ("head", "num_classes")))
-    return ("head", "num_classes") if names not in own and count in own else ("task", "categories")
+    moved = finding.rule == "REG204" and names not in own and count in own
+    return replace(finding, path=("head", "num_classes")) if moved else finding
 
 
 def _guarded(spec: ModelSpec | PartSpec) -> Iterable[Finding]:

@@ -12,7 +12,7 @@ def conflicts(catalog: Catalog, origin: Origin) -> list[str]:
     found: list[str] = []
     for listed in catalog.listed:
         for name in listed.names if listed.origin == origin else ():
-            others = [other for other in catalog.providers(listed.kind, name) if other != listed]
+            others = [other for other in catalog.providers(listed.kind, name) if not other.is_same(listed)]
             if others:
                 told = ", ".join(f"{other.origin} in {other.file}" for other in others)
                 hint = choices([one.origin for one in (listed, *others) if one.origin], name)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from pydantic import Field
 
@@ -32,8 +31,7 @@ class EnvelopeSpec(AboutSpec):
 OWN_KEYS = ("spec", "kind", "name", "aliases", "renames", "extends", "summary", "figures")
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     """A document as it was written, before `extends`.
 
     Attributes:
@@ -96,16 +94,22 @@ class Document:
 
 
 def read_documents(
-    path: str | os.PathLike[str], *, root: Path | None = None, origin: Origin | None = None, data: bytes | None = None
+    path: str | os.PathLike[str],
+    *,
+    root: Path | None = None,
+    origin: Origin | None = None,
+    data: bytes | None = None,
+    name: str | None = None,
 ) -> tuple[list[Document], list[Diagnostic]]:
     """Every document of a file, and what is wrong with those that are none.
 
     Args:
         root: folder that its paths must not leave; by default the working folder if the file is inside, else its own.
         data: the bytes to read instead of the file, which then only lends its name.
+        name: what the file is called in messages; by default as `shown_folder` says.
     """
     try:
-        name = str(path) if origin is not None else _shown_name(path)
+        name = name or (str(path) if origin is not None else _shown_name(path))
         nodes = read_file(name) if data is None else read_bytes(data, str(path))
     except SourceProblem as problem:
         return [], [Diagnostic.of(problem)]
@@ -129,6 +133,14 @@ def _shown_name(path: str | os.PathLike[str]) -> str:
     """One name for a user's file, however it was reached: relative where it lies in the working folder."""
     full, here = os.path.abspath(path), os.getcwd()
     return os.path.relpath(full, here) if full.startswith(here.rstrip(os.sep) + os.sep) else str(path)
+
+
+def shown_folder(folder: str) -> str | None:
+    """What stands before the names of a folder's files in messages; None for their paths as they were given."""
+    full, here = os.path.abspath(folder), os.getcwd()
+    if full == here:
+        return ""
+    return os.path.relpath(full, here) if full.startswith(here.rstrip(os.sep) + os.sep) else None
 
 
 def root_of(path: Path) -> Path:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -19,8 +18,7 @@ from registry.specs import BackboneSpec, FeatureMap, FiguresSpec, HeadSpec, Mode
 Keys = tuple[str | int, ...]
 
 
-@dataclass(frozen=True)
-class Setting:
+class Setting(NamedTuple):
     """One value of a merged document.
 
     Attributes:
@@ -34,16 +32,14 @@ class Setting:
     span: Span
 
 
-@dataclass(frozen=True)
-class Default:
+class Default(NamedTuple):
     """One value that no document wrote: a scalar, a list of scalars, or something empty."""
 
     path: Keys
     value: object
 
 
-@dataclass(frozen=True)
-class Explanation:
+class Explanation(NamedTuple):
     """A resolved document: its spec, every setting with its origin, and the feature maps of its backbone.
 
     Attributes:
@@ -55,7 +51,7 @@ class Explanation:
     spec: Spec
     settings: tuple[Setting, ...]
     features: tuple[FeatureMap, ...]
-    root: Mapping = field(repr=False)
+    root: Mapping
 
     def defaults(self) -> tuple[Default, ...]:
         """Every value of the spec that nobody wrote, or wrote as null where null stands for the default."""

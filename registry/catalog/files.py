@@ -11,7 +11,7 @@ from typing import NamedTuple
 from registry.catalog.catalog import Catalog
 from registry.catalog.documents import YAML_SUFFIXES, Document
 from registry.diagnostics import Diagnostic, Related
-from registry.source import Span
+from registry.source import Source, Span
 
 _YAML_IN_FOLDERS = tuple(suffix for suffix in YAML_SUFFIXES if suffix != ".json")
 
@@ -27,29 +27,49 @@ def spec_files(paths: Iterable[str | os.PathLike[str]], *, exclude: Iterable[str
     patterns, seen = tuple(exclude), set()
     for path in paths:
         start = Path(path)
-        for file in _below(start, patterns) if os.path.isdir(start) else [start]:
-            real = _real(file)
+        for file, real in _below(start, patterns) if os.path.isdir(start) else [(start, _real(start))]:
             if real not in seen:
                 seen.add(real)
                 yield file
 
 
-def _below(start: Path, patterns: tuple[str, ...]) -> Iterator[Path]:
-    for folder, folders, files in os.walk(start):
-        inside = os.path.relpath(folder, start)
+def _below(start: Path, patterns: tuple[str, ...]) -> Iterator[tuple[Path, str]]:
+    """The files of a folder at any depth, each with its path after links."""
+    inside = _real(start)
+    waiting = [(os.fspath(start), inside)]
+    while waiting:
+        folder, real = waiting.pop()
+        entries = _entries(folder)
+        if patterns:
+            entries = [entry for entry in entries if not _left_out(entry, start, patterns)]
+        for entry in entries:
+            if entry.name.endswith(_YAML_IN_FOLDERS) and not _is_folder(entry):
+                target = _real(entry.path) if entry.is_symlink() else os.path.join(real, entry.name)
+                # a report would show lines of a file outside that nobody named
+                if not entry.is_symlink() or Path(target).is_relative_to(inside):
+                    yield Path(folder, entry.name), target
+        folders = [e for e in entries if not e.name.startswith(".") and _is_folder(e) and not e.is_symlink()]
+        waiting += [(entry.path, os.path.join(real, entry.name)) for entry in reversed(folders)]
 
-        def left_out(name: str, inside: str = inside) -> bool:
-            path = os.path.normpath(os.path.join(inside, name)).replace(os.sep, "/")
-            return any(fnmatch.fnmatchcase(path, p.rstrip("/")) or fnmatch.fnmatchcase(name, p) for p in patterns)
 
-        folders[:] = sorted(name for name in folders if not name.startswith(".") and not left_out(name))
-        chosen = [name for name in sorted(files) if name.endswith(_YAML_IN_FOLDERS) and not left_out(name)]
-        yield from (path for name in chosen if _stays_inside(path := Path(folder, name), start))
+def _entries(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(folder) as found:
+            return sorted(found, key=lambda entry: entry.name)
+    except OSError:
+        return []
 
 
-def _stays_inside(path: Path, start: Path) -> bool:
-    """False for a link that leads out of the folder: a report would show lines of a file that nobody named."""
-    return not path.is_symlink() or Path(_real(path)).is_relative_to(_real(start))
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a circle of links
+        return False
+
+
+def _left_out(entry: os.DirEntry[str], start: Path, patterns: tuple[str, ...]) -> bool:
+    path = os.path.relpath(entry.path, start).replace(os.sep, "/")
+    return any(fnmatch.fnmatchcase(path, p.rstrip("/")) or fnmatch.fnmatchcase(entry.name, p) for p in patterns)
 
 
 class Named(NamedTuple):
@@ -64,9 +84,16 @@ class Named(NamedTuple):
         """Those of a document."""
         return cls(document.kind, document.file, document.name_spans)
 
-    def without_text(self) -> Named:
-        """The same, which keeps no text in memory."""
-        return self._replace(spans={name: span.without_text() for name, span in self.spans.items()})
+    def packed(self) -> tuple[str, str, dict[str, tuple[int, int, int, int]]]:
+        """The same as plain data, without texts."""
+        return self.kind, self.file, {name: span.numbers() for name, span in self.spans.items()}
+
+    @classmethod
+    def unpacked(cls, packed: tuple[str, str, dict[str, tuple[int, int, int, int]]]) -> Named:
+        """What was packed."""
+        kind, file, places = packed
+        source = Source(file)
+        return cls(kind, file, {name: Span(source, *numbers) for name, numbers in places.items()})
 
 
 class TakenNames:
@@ -74,15 +101,15 @@ class TakenNames:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        #: Who has a name, and where it stands; without the text of the file.
-        self._seen: dict[tuple[str, str], tuple[str, Span]] = {}
+        #: Who has a name, and where it stands: as little as tells that, for this is kept of every file.
+        self._seen: dict[tuple[str, str], tuple[str, tuple[int, int, int, int]]] = {}
 
     def take(self, named: Named) -> dict[str, tuple[str, Span]]:
         """Notes the names of one more document, and returns those that another has, with who has them and where."""
         owners = {name: self._owner(named, name) for name in named.spans}
         taken = {name: owner for name, owner in owners.items() if owner is not None}
         for name, span in named.spans.items():
-            self._seen.setdefault((named.kind, name), (named.file, span.without_text()))
+            self._seen.setdefault((named.kind, name), (named.file, span.numbers()))
         return taken
 
     @staticmethod
@@ -95,7 +122,7 @@ class TakenNames:
     def _owner(self, named: Named, name: str) -> tuple[str, Span] | None:
         seen = self._seen.get((named.kind, name))
         if seen is not None:
-            return seen
+            return seen[0], Span(Source(seen[0]), *seen[1])
         if self._catalog.former(named.kind, name) is not None:
             return None  # whoever gave it up
         for other in self._catalog.providers(named.kind, name):

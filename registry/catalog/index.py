@@ -11,10 +11,9 @@ import contextlib
 import json
 import os
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from registry.cache_root import cache_root
 from registry.catalog.documents import YAML_SUFFIXES, Document
@@ -28,8 +27,7 @@ _FORMAT = 2
 _MOST = 8
 
 
-@dataclass(frozen=True)
-class Listed:
+class Listed(NamedTuple):
     """What is known of a document.
 
     Attributes:
@@ -45,7 +43,7 @@ class Listed:
     file: str
     root: Path
     origin: Origin | None
-    summary: Summary | None = field(default=None, compare=False)
+    summary: Summary | None = None
 
     @classmethod
     def of(cls, document: Document) -> Listed:
@@ -57,6 +55,10 @@ class Listed:
     def name(self) -> str:
         """Its name."""
         return self.names[0]
+
+    def is_same(self, other: Listed) -> bool:
+        """Whether both are one document, its summary made yet or not."""
+        return self._replace(summary=None) == other._replace(summary=None)
 
 
 def catalog_files(record: CatalogRecord) -> Iterator[Path]:
@@ -146,7 +148,7 @@ def _sum(documents: Any) -> int:
 
 
 def _entry(one: Listed, file: int) -> dict[str, Any]:
-    summary = None if one.summary is None else asdict(one.summary)
+    summary = None if one.summary is None else one.summary._asdict()
     return {"kind": one.kind, "names": one.names, "former": one.former, "file": file, "summary": summary}
 
 

@@ -23,7 +23,7 @@ def merge(base: Node | None, over: Node) -> Node:
     entries = dict(base.entries)
     for key, entry in over.entries.items():
         before = entries.get(key)
-        entries[key] = Entry(entry.key_span, merge(before.node if before else None, entry.node))
+        entries[key] = entry if before is None else Entry(entry.key_span, merge(before.node, entry.node))
     return Mapping(entries, over.span)
 
 

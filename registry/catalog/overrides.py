@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from registry.catalog.merge import DISCRIMINATORS, merge
 from registry.diagnostics import Diagnostic, SpecError
@@ -19,8 +18,7 @@ _EXAMPLE = "write for instance `backbone.in_channels=1`"
 _DEEPEST = 50
 
 
-@dataclass(frozen=True)
-class Override:
+class Override(NamedTuple):
     """One setting: the keys that lead to it, its value, and the span of the path as it was written."""
 
     path: tuple[str, ...]

@@ -71,6 +71,8 @@ def _renamed(node: Node, names: _Names) -> Node:
 
 def former_names(document: Document, catalog: Catalog, host: PluginHost) -> Iterator[Diagnostic]:
     """References of a document to documents and part types by names that they gave up, where its own text has them."""
+    if not catalog.renames and not host.renames:
+        return
     yield from _references(document.kind, document.node.get("extends"), catalog)
     if document.kind != "model":
         yield from _type(document.kind, document.node.get("type"), host)

@@ -11,8 +11,7 @@ from registry.catalog.merge import merge
 from registry.diagnostics import Diagnostic, Related, SpecError
 from registry.errors import RegistryError
 from registry.host import PluginHost
-from registry.host.names import split
-from registry.source import Entry, Mapping, Node, Scalar, Sequence, Span
+from registry.source import Entry, Mapping, Node, Scalar, Sequence, Source, Span
 from registry.specs import PART_KINDS
 
 #: Keys about a part's document that are not settings of the part.
@@ -34,6 +33,8 @@ class Resolver:
         self._catalog = catalog
         self._host = host
         self._resolved: dict[tuple[str, Span], Mapping] = {}
+        #: What plugins' documents give their heirs, by the identities of these nodes, which are kept with it.
+        self._given: dict[tuple[object, ...], tuple[list[Document], Mapping]] = {}
 
     def resolve(self, document: Document) -> Mapping:
         """The document with everything it inherits and every named part written out.
@@ -49,15 +50,26 @@ class Resolver:
         key = (document.kind, document.node.span)
         found = self._resolved.get(key)
         if found is None:
-            merged = Mapping({}, document.node.span)
-            for layer in self._layers(document, above):
-                node = self._own_types(layer)
-                own = node.without("extends") if layer is document else node.without(*OWN_KEYS)
-                merged = self._laid(merged, own, layer, above)
+            inherited = self._merged(self._layers(document, above)[:-1], above)
+            merged = self._laid(inherited, self._own_types(document).without("extends"), document, above)
             found = Mapping(merged.entries, document.node.span)
             if document.origin is not None:  # a user's file, or a parent of it, may change between two calls
                 self._resolved[key] = found
         return found
+
+    def _merged(
+        self, layers: list[Document], above: tuple[Document, ...], skipped: tuple[str, ...] = OWN_KEYS
+    ) -> Mapping:
+        """Documents laid over one another, without their `skipped` keys."""
+        key = (skipped, *(id(layer.node) for layer in layers))
+        if key in self._given:
+            return self._given[key][1]
+        merged = Mapping({}, Span(Source(""), 1, 1, 1, 1))
+        for layer in layers:
+            merged = self._laid(merged, self._own_types(layer).without(*skipped), layer, above)
+        if all(layer.origin is not None for layer in layers):  # users' files may change
+            self._given[key] = layers, merged
+        return merged
 
     def ancestors(self, document: Document) -> list[Document]:
         """What a document extends, each ancestor once and after its own ancestors; raises as `resolve` does."""
@@ -119,6 +131,9 @@ class Resolver:
         """The settings of named parts, later ones laid over earlier ones, an ancestor of several laid once."""
         settings: Node = Mapping({}, references[0].span)
         seen: list[Document] = []
+        if len(references) == 1 and not self._is_type(kind, str(references[0].value)):
+            layers = self._layers(self._find(kind, references[0], by), (*above, by))
+            return Mapping(self._merged(layers, above, _NOT_SETTINGS).entries, references[0].span)
         for reference in references:
             if self._is_type(kind, str(reference.value)):
                 own = self._own_type(kind, reference, by)
@@ -163,14 +178,7 @@ class Resolver:
 
     def _is_type(self, kind: str, name: str) -> bool:
         """True for the type of a part, unless a document has that name."""
-        distribution, bare = split(name)
-        rename = self._host.former_type(kind, name)
-        bare = bare if rename is None else rename.name
-        known = any(
-            (part.kind, part.type) == (kind, bare) and distribution in ("", part.origin.distribution)
-            for part in self._host.parts
-        )
-        return known and not self._catalog.providers(kind, name)
+        return self._host.has_type(kind, name) and not self._catalog.providers(kind, name)
 
     def _find(self, kind: str, reference: Scalar, by: Document) -> Document:
         if len(str(reference.value)) > _LONGEST:

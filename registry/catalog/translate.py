@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import ErrorDetails
 
@@ -22,8 +21,7 @@ from registry.suggest import did_you_mean
 _MOST = 300
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(NamedTuple):
     """Where a path of keys and indices leads in a document.
 
     Attributes:

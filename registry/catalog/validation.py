@@ -8,7 +8,7 @@ from pathlib import Path
 
 from registry.catalog.catalog import Catalog
 from registry.catalog.check import Checker
-from registry.catalog.documents import Document, read_documents, root_of
+from registry.catalog.documents import Document, read_documents, root_of, shown_folder
 from registry.catalog.files import Named, TakenNames
 from registry.catalog.renames import former_names
 from registry.catalog.resolve import Resolver
@@ -38,7 +38,8 @@ class Validation:
         self._host = host
         self._deeper = deeper
         self._taken = TakenNames(catalog)
-        self._roots: dict[str, Path] = {}  # what the files of each folder may refer into
+        #: What the files of each folder may refer into, and how the folder is called in messages.
+        self._folders: dict[str, tuple[Path, str | None]] = {}
 
     def file(self, path: str | os.PathLike[str]) -> list[Diagnostic]:
         """Everything that is wrong with the documents of a file."""
@@ -49,7 +50,7 @@ class Validation:
         """What is wrong with the documents of a file whatever other documents are called, and their own names."""
         documents, unreadable = self._read(path)
         found = [diagnostic for document in documents for diagnostic in self._document(document)]
-        return [*unreadable, *found], [Named.of(document).without_text() for document in documents]
+        return [*unreadable, *found], [Named.of(document) for document in documents]
 
     def conflicts(self, path: str | os.PathLike[str], named: Sequence[Named]) -> Iterator[Diagnostic]:
         """What is wrong with the names that the documents of a file have, which is read again only for a message."""
@@ -61,13 +62,16 @@ class Validation:
                     yield self._taken.conflict(whole if name in whole.spans else one, name, owner)
 
     def _read(self, path: str | os.PathLike[str]) -> tuple[list[Document], list[Diagnostic]]:
-        folder = os.path.dirname(path)
-        if folder not in self._roots:
+        folder, name = os.path.split(path)
+        if folder not in self._folders:
             try:
-                self._roots[folder] = root_of(Path(path))
+                self._folders[folder] = root_of(Path(path)), shown_folder(folder)
             except (OSError, RuntimeError, ValueError):  # a circle of links, or no path: reading tells
                 return read_documents(path)
-        return read_documents(path, root=self._roots[folder])
+        root, shown = self._folders[folder]
+        if shown is None or name in ("", ".", ".."):
+            return read_documents(path, root=root)
+        return read_documents(path, root=root, name=os.path.join(shown, name))
 
     def text(self, data: bytes, name: str) -> list[Diagnostic]:
         """Everything that is wrong with the documents of a text that has no file."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import gc
 import importlib
 import os
@@ -88,9 +89,10 @@ def cli() -> None:
 
 def main() -> None:
     """Runs the command line; the entry point of the script `registry`."""
-    # finding plugins of pydantic searches everything that is installed, a second time
+    # finding plugins of pydantic searches everything that is installed, a second time; see docs/validation.md
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     gc.set_threshold(100_000, 50, 100)  # thousands of small objects that live for one document only
+    atexit.register(gc.freeze)  # the process ends: nothing is left to look for garbage in
     warnings.showwarning = _show_warning(warnings.showwarning)
     warnings.simplefilter("always", RegistryWarning)
     try:

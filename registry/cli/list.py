@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 from collections import Counter
-from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import click
@@ -38,7 +37,7 @@ def command(pattern: str, task: str | None, sort: str, kind: str | None, output_
         return
     summaries = sorted(default_registry().library.summaries(pattern, task=task), key=_order(sort))
     if output_format == "json":
-        output.echo_json([asdict(summary) for summary in summaries])
+        output.echo_json([summary._asdict() for summary in summaries])
         return
     if not summaries:
         click.echo(f"no model matches `{pattern}`" + (f" with the task `{task}`" if task else ""), err=True)

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
 
 from registry.diagnostics import Diagnostic, Related
 from registry.errors import RegistryError
-from registry.files import write_atomically
 
 if TYPE_CHECKING:
     from registry.host import PluginHost
@@ -17,8 +16,7 @@ if TYPE_CHECKING:
 FORMATS = ("text", "json", "github", "sarif", "junit")
 
 
-@dataclass(frozen=True)
-class Report:
+class Report(NamedTuple):
     """What a validation found.
 
     Attributes:
@@ -77,6 +75,8 @@ class Report:
         Raises:
             RegistryError: it cannot be written.
         """
+        from registry.files import write_atomically
+
         data = (self.render(output_format) + "\n").encode()
         try:
             if os.path.exists(path) and not os.path.isfile(path):

@@ -15,6 +15,7 @@ from registry.cli.reports import FORMATS, Report
 from registry.diagnostics import Diagnostic, errors
 
 if TYPE_CHECKING:
+    from registry.catalog import Validation
     from registry.registry import Registry
 
 _STDIN = "<stdin>"
@@ -80,7 +81,7 @@ def _validate(
     run = registry.validation(deep=deep)
     found: list[Diagnostic] = []
     # one after the other where torch runs, which has its own threads
-    results = validate_each(run, files, 1 if deep else jobs)
+    results = validate_each(run, files, 1 if deep else jobs, _anew)
     for diagnostics in output.progress(results, "validating", total=len(files), shown=deep):
         found += diagnostics
     if "-" in paths:
@@ -95,15 +96,23 @@ def _validate(
     return Report(each_once(found), names, registry.host, strict)
 
 
+def _anew() -> Validation:
+    """A run like that of `_validate` in another process."""
+    from registry import default_registry
+
+    return default_registry().validation()
+
+
 def _files(paths: Sequence[str], exclude: Sequence[str]) -> list[Path]:
     from registry.catalog import spec_files
 
     given = [path for path in paths if path != "-"]
-    for path in given:
+    found = list(spec_files(given, exclude=exclude))
+    for path in given if len(given) > 1 or not found else []:
         if os.path.isdir(path) and next(spec_files([path], exclude=exclude), None) is None:
             left = ", or --exclude leaves out all there is" if exclude else ""
             raise click.UsageError(f"there is no *.yaml or *.yml below `{path}`{left}")
-    return list(spec_files(given, exclude=exclude))
+    return found
 
 
 def _fix(registry: Registry, files: Sequence[Path]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import re
-from importlib.metadata import PackageNotFoundError, version
 
 from registry.errors import PluginError
 from registry.host.records import Origin
@@ -12,9 +11,8 @@ from registry.host.records import Origin
 #: The distribution that ships this package; its plugins are the built-in ones.
 OWN_DISTRIBUTION = "vision-registry"
 
-_REQUIREMENT = re.compile(
-    r"^Requires-Dist:\s*vision[-_.]registry\s*(?:\[[^\]\n]*\])?\s*\(?\s*([<>=!~][^;)\n]*)\)?\s*(;[^\n]*)?$", re.M | re.I
-)
+#: Left as it is until a plugin of others asks for it.
+_REQUIREMENT = r"^Requires-Dist:\s*vision[-_.]registry\s*(?:\[[^\]\n]*\])?\s*\(?\s*([<>=!~][^;)\n]*)\)?\s*(;[^\n]*)?$"
 
 
 def required_release(metadata: str) -> str | None:
@@ -22,7 +20,8 @@ def required_release(metadata: str) -> str | None:
 
     What only an extra asks for, or another environment, does not count.
     """
-    found = [match[1].strip() for match in _REQUIREMENT.finditer(metadata) if match[2] is None or _holds(match[2][1:])]
+    matches = re.finditer(_REQUIREMENT, metadata, re.MULTILINE | re.IGNORECASE)
+    found = [match[1].strip() for match in matches if match[2] is None or _holds(match[2][1:])]
     return ",".join(found) or None
 
 
@@ -64,6 +63,8 @@ def refuse_newer(required: object, origin: Origin) -> None:
 @functools.cache
 def _installed() -> str | None:
     """The release that is installed; None where a source tree runs that is not."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         return version(OWN_DISTRIBUTION)
     except PackageNotFoundError:

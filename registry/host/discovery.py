@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import os
 import re
 import warnings
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from registry.errors import RegistryWarning
 from registry.host.compatibility import OWN_DISTRIBUTION, required_release
+from registry.host.entry_points import entry_points
 from registry.host.records import Origin
 from registry.suggest import did_you_mean
 
 GROUP = "registry"
 
 
-@dataclass(frozen=True)
-class Candidate:
+class Candidate(NamedTuple):
     """A plugin that was found and not imported yet.
 
     Attributes:
@@ -44,15 +41,13 @@ def discover() -> list[Candidate]:
     allowed = _listed("REGISTRY_PLUGINS")
     blocked = _listed("REGISTRY_DISABLED_PLUGINS") or frozenset()
     candidates = []
-    for point in _entry_points():
-        distribution = point.dist
-        head = _metadata_head(distribution)
-        name, version = _identity(head)
+    for point in entry_points(GROUP):
+        name, version = _identity(point.head)
         origin = Origin(point.name, name, version)
         names = {point.name, name, f"{name}/{point.name}"}
         built_in = name == OWN_DISTRIBUTION
         enabled = not names & blocked and (built_in or allowed is None or bool(names & allowed))
-        requires = None if built_in else required_release(head)
+        requires = None if built_in else required_release(point.head)
         candidates.append(Candidate(origin, point.load, enabled, requires))
     _warn_of_unknown(candidates)
     return sorted(candidates, key=_order)
@@ -67,33 +62,6 @@ def _warn_of_unknown(candidates: list[Candidate]) -> None:
                 hint = did_you_mean(name, known)
                 text = f"{variable} names `{name}`, and no plugin or distribution is called that"
                 warnings.warn(text + (f"; {hint}" if hint else ""), RegistryWarning, stacklevel=3)
-
-
-def _entry_points() -> Iterable[importlib.metadata.EntryPoint]:
-    """The entry points of the group, those of distributions whose entry points cannot be read left out."""
-    try:
-        return importlib.metadata.entry_points(group=GROUP)
-    except Exception:  # of any distribution that is installed; which one, only asking each tells
-        found: list[importlib.metadata.EntryPoint] = []
-        for distribution in importlib.metadata.distributions():
-            with contextlib.suppress(Exception):
-                found += distribution.entry_points.select(group=GROUP)
-        return found
-
-
-def _metadata_head(distribution: importlib.metadata.Distribution | None) -> str:
-    """The first lines of a distribution's metadata, before its description.
-
-    Parsing all of it as an e-mail, as `Distribution.metadata` does, takes longer than all other work of a start.
-    """
-    if distribution is None:
-        return ""
-    for name in ("METADATA", "PKG-INFO"):
-        with contextlib.suppress(UnicodeError, OSError):  # of a distribution that says nothing readable of itself
-            text = distribution.read_text(name)
-            if text:
-                return text.partition("\n\n")[0]
-    return ""
 
 
 def _identity(head: str) -> tuple[str, str]:

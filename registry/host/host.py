@@ -114,16 +114,35 @@ class PluginHost:
         """A type as a plugin's own document means it: where several distributions have it, the plugin's own comes first."""
         if "/" in type_name or (kind, type_name) in self._unique:
             return type_name
-        owners = {part.origin.distribution for part in self.parts if (part.kind, part.type) == (kind, type_name)}
-        return f"{origin.distribution}/{type_name}" if origin.distribution in owners else type_name
+        owned = origin.distribution in self._owners.get((kind, type_name), ())
+        return f"{origin.distribution}/{type_name}" if owned else type_name
+
+    def has_type(self, kind: str, type_name: str) -> bool:
+        """Whether some plugin provides a type, or did under that name, or `distribution/type`."""
+        distribution, bare = split(type_name)
+        rename = self.former_type(kind, type_name)
+        owners = self._owners.get((kind, bare if rename is None else rename.name), ())
+        return bool(owners) if not distribution else distribution in owners
+
+    @cached_property
+    def _owners(self) -> dict[tuple[str, str], list[str]]:
+        """The distributions that provide each kind and type."""
+        owners: dict[tuple[str, str], list[str]] = {}
+        for part in self.parts:
+            owners.setdefault((part.kind, part.type), []).append(part.origin.distribution)
+        return owners
 
     def former_type(self, kind: str, type_name: str) -> Rename | None:
         """The rename of a type that was given up and is no part's type now; else None."""
         if not self._former_types:
             return None
         distribution, bare = split(type_name)
-        owners = [part.origin.distribution for part in self.parts if (part.kind, part.type) == (kind, bare)]
-        return only_rename(distribution, self._former_types.get((kind, bare), ()), owners)
+        return only_rename(distribution, self._former_types.get((kind, bare), ()), self._owners.get((kind, bare), ()))
+
+    @property
+    def renames(self) -> bool:
+        """Whether any part gave up a type."""
+        return bool(self._former_types)
 
     @cached_property
     def _former_types(self) -> dict[tuple[str, str], list[Former]]:

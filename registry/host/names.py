@@ -18,8 +18,8 @@ Former = tuple[str, Rename]
 
 def split(name: str) -> tuple[str, str]:
     """The distribution that a name chooses, spelled as origins are, or an empty text; and the bare name."""
-    distribution, _, bare = name.rpartition("/")
-    return normal_name(distribution), bare
+    distribution, slash, bare = name.rpartition("/")
+    return normal_name(distribution) if slash else "", bare
 
 
 def only_rename(distribution: str, former: Iterable[Former], owners: Iterable[str]) -> Rename | None:

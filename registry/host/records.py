@@ -7,13 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 State = Literal["loaded", "disabled", "failed"]
 
 
-@dataclass(frozen=True)
-class Origin:
+class Origin(NamedTuple):
     """Who brings something: a plugin of an installed distribution."""
 
     plugin: str
@@ -97,8 +96,7 @@ class Contribution:
     rules: list[RulesRecord] = field(default_factory=list)
 
 
-@dataclass(frozen=True)
-class PluginRecord:
+class PluginRecord(NamedTuple):
     """One plugin that the host met.
 
     Attributes:

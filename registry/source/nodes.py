@@ -2,30 +2,41 @@
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Mapping as MappingABC
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Union
 
 #: What ends a line in YAML.
 LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")
 
 
-@dataclass(frozen=True)
 class Source:
-    """A text and the name it is known by: a file's path, `<stdin>`, or the override as it was written."""
+    """A text and the name it is known by: a file's path, `<stdin>`, or the override as it was written. Immutable."""
 
-    name: str
-    text: str = field(repr=False, default="")
+    __slots__ = ("_lines", "name", "text")
+
+    def __init__(self, name: str, text: str = "") -> None:
+        self.name = name
+        self.text = text
+        self._lines: list[str] | None = None
 
     def line(self, number: int) -> str:
         """Line `number`, counted from 1, without its line break; empty past the end."""
+        if self._lines is None:
+            self._lines = LINE_BREAK.split(self.text)
         return self._lines[number - 1] if 0 < number <= len(self._lines) else ""
 
-    @functools.cached_property
-    def _lines(self) -> list[str]:
-        return LINE_BREAK.split(self.text)
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Source) and (self.name, self.text) == (other.name, other.text)
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.text))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Source, (self.name, self.text)
+
+    def __repr__(self) -> str:
+        return f"Source({self.name!r})"
 
 
 class Point(NamedTuple):
@@ -35,76 +46,76 @@ class Point(NamedTuple):
     column: int
 
 
-class Span:
+class Span(tuple[Any, ...]):
     """A piece of a source. Lines and columns count from 1, columns in characters; the end is exclusive. Immutable.
 
-    Numbers are worked out when someone asks: of a document that is right nobody does.
+    Holds two places as parsers tell them; numbers are worked out when someone asks: of a document that is right nobody does.
     """
 
-    __slots__ = ("_end", "_start", "source")
+    __slots__ = ()
 
-    def __init__(self, source: Source, line: int, column: int, end_line: int, end_column: int) -> None:
-        self.source = source
-        self._start: Any = Point(line - 1, column - 1)
-        self._end: Any = Point(end_line - 1, end_column - 1)
+    def __new__(cls, source: Source, line: int, column: int, end_line: int, end_column: int) -> Span:
+        """The span between two places in lines and columns from 1."""
+        return cls.between(source, Point(line - 1, column - 1), Point(end_line - 1, end_column - 1))
+
+    @classmethod
+    def between(cls, source: Source, start: Any, end: Any) -> Span:
+        """The span between two marks of a parser, which have `line` and `column` from 0."""
+        return tuple.__new__(cls, (source, start, end))
+
+    @property
+    def source(self) -> Source:
+        """The text it is a piece of."""
+        source: Source = self[0]
+        return source
 
     @property
     def line(self) -> int:
         """First line."""
-        return int(self._start.line) + 1
+        return int(self[1].line) + 1
 
     @property
     def column(self) -> int:
         """First column."""
-        return int(self._start.column) + 1
+        return int(self[1].column) + 1
 
     @property
     def end_line(self) -> int:
         """Line of the character after the last one."""
-        return int(self._end.line) + 1
+        return int(self[2].line) + 1
 
     @property
     def end_column(self) -> int:
         """Column of the character after the last one."""
-        return int(self._end.column) + 1
+        return int(self[2].column) + 1
 
     @property
     def file(self) -> str:
         """Name of the source."""
-        return self.source.name
+        name: str = self[0].name
+        return name
 
-    def without_text(self) -> Span:
-        """The same place, which keeps no text in memory."""
-        return Span(Source(self.file), *self._numbers())
-
-    def _numbers(self) -> tuple[int, int, int, int]:
+    def numbers(self) -> tuple[int, int, int, int]:
+        """First line and column, and those of the character after the last one."""
         return self.line, self.column, self.end_line, self.end_column
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Span) and (self.source, self._numbers()) == (other.source, other._numbers())
+        return isinstance(other, Span) and (self.source, self.numbers()) == (other.source, other.numbers())
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
 
     def __hash__(self) -> int:
-        return hash((self.source.name, self._numbers()))
+        return hash((self.file, self.numbers()))
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return Span, (self.source, *self._numbers())
+        return Span, (self.source, *self.numbers())
 
     def __str__(self) -> str:
         return f"{self.file}:{self.line}:{self.column}"
 
     def __repr__(self) -> str:
         return f"Span({self}-{self.end_line}:{self.end_column})"
-
-
-class ParsedSpan(Span):
-    """A span between two marks of a parser, which have `line` and `column`."""
-
-    __slots__ = ()
-
-    def __init__(self, source: Source, start: Any, end: Any) -> None:
-        self.source = source
-        self._start = start
-        self._end = end
 
 
 class Scalar(NamedTuple):
@@ -114,8 +125,7 @@ class Scalar(NamedTuple):
     span: Span
 
 
-@dataclass(frozen=True)
-class Sequence:
+class Sequence(NamedTuple):
     """A list of nodes."""
 
     items: tuple[Node, ...]
@@ -129,8 +139,7 @@ class Entry(NamedTuple):
     node: Node
 
 
-@dataclass(frozen=True)
-class Mapping:
+class Mapping(NamedTuple):
     """Named nodes in the order in which they were written."""
 
     entries: MappingABC[str, Entry]
@@ -151,14 +160,14 @@ Node = Union[Scalar, Sequence, Mapping]
 
 def plain(node: Node) -> Any:
     """The node as dicts, lists and scalars."""
-    if isinstance(node, Scalar):
-        return node.value
     if isinstance(node, Mapping):
         return {
             key: below.value if type(below := entry.node) is Scalar else plain(below)
             for key, entry in node.entries.items()
         }
-    return [plain(item) for item in node.items]
+    if isinstance(node, Sequence):
+        return [item.value if type(item) is Scalar else plain(item) for item in node.items]
+    return node.value
 
 
 def from_plain(value: Any, span: Span) -> Node:

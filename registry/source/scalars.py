@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
@@ -20,6 +21,8 @@ _INFINITE = re.compile(r"([-+]?)\.(inf|Inf|INF)")
 _NAN = frozenset({".nan", ".NaN", ".NAN"})
 #: Longer digit strings are refused by Python itself, and no setting needs them.
 _MAX_NUMBER = 400
+#: Characters of the words that are remembered with their values.
+LONGEST_WORD = 24
 
 
 def resolve(text: str) -> str | int | float | bool | None:
@@ -32,13 +35,13 @@ def resolve(text: str) -> str | int | float | bool | None:
         return None if text in _NULL else _BOOL.get(text, text)
     if text[0] not in _NUMBERS:
         return text
-    numeric = _FLOAT.fullmatch(text) is not None
-    based = (_OCTAL.fullmatch(text) or _HEX.fullmatch(text)) is not None
-    if (numeric or based) and len(text) > _MAX_NUMBER:
-        raise ValueError(f"a number of {len(text)} characters; at most {_MAX_NUMBER} are read")
+    if len(text) > _MAX_NUMBER:
+        if any(pattern.fullmatch(text) for pattern in (_FLOAT, _OCTAL, _HEX)):
+            raise ValueError(f"a number of {len(text)} characters; at most {_MAX_NUMBER} are read")
+        return text
     if _INT.fullmatch(text):
         return int(text)
-    if numeric:
+    if _FLOAT.fullmatch(text):
         return float(text)
     if _OCTAL.fullmatch(text):
         return int(text[2:], 8)
@@ -48,3 +51,9 @@ def resolve(text: str) -> str | int | float | bool | None:
     if infinite:
         return float("-inf") if infinite[1] == "-" else float("inf")
     return float("nan") if text in _NAN else text
+
+
+@functools.lru_cache(maxsize=4096)
+def resolve_word(text: str) -> str | int | float | bool | None:
+    """The value of a short scalar: documents repeat most of their numbers."""
+    return resolve(text)

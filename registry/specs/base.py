@@ -54,9 +54,9 @@ class Spec(BaseModel):
     @classmethod
     def _no_lookalikes(cls, data: Any) -> Any:
         """Refuses `true` and `1.0` where a Literal says 1: Python holds the three for equal, and so does pydantic."""
-        if not isinstance(data, dict):
-            return data
         choices = _number_choices(cls)
+        if not choices or not isinstance(data, dict):
+            return data
         suspects = [key for key in choices if type(data.get(key)) in _NO_WHOLE]
         wrong = [e for key in suspects for e in _lookalikes(choices[key], data[key], (key,))]
         if wrong:

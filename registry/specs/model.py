@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import marshal
-from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Annotated, Any, ClassVar, Final, Literal, get_args
+from typing import Annotated, Any, ClassVar, Literal, get_args
 
 from pydantic import AfterValidator, BeforeValidator, Field, SerializeAsAny, ValidationError, ValidationInfo
 from pydantic_core import InitErrorDetails, PydanticCustomError
@@ -17,6 +15,7 @@ from registry.specs.about import AboutSpec
 from registry.specs.base import Listed, Rename, Spec
 from registry.specs.findings import Finding
 from registry.specs.memo import per_spec
+from registry.specs.part_cache import PartCache
 from registry.specs.parts import (
     BackboneSpec,
     HeadSpec,
@@ -95,43 +94,61 @@ class WeightsSpec(Spec):
     license: Annotated[str | None, Field(description="License of the weights.")] = None
 
 
-class PartCache:
-    """Parts that were validated before: documents of one collection share most of theirs."""
-
-    _MOST: Final = 512
-    _LONGEST: Final = 65_536
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[type[PartSpec], bytes], PartSpec] = OrderedDict()
-
-    def validated(self, spec_class: type[PartSpec], data: dict[str, Any], context: Any) -> PartSpec:
-        """The spec of some plain data; raises as validation does."""
-        try:
-            key = spec_class, marshal.dumps(data)
-        except ValueError:  # something that no document holds
-            return spec_class.model_validate(data, context=context)
-        found = self._kept.pop(key, None) or spec_class.model_validate(data, context=context)
-        if len(key[1]) < self._LONGEST:
-            self._kept[key] = found
-            if len(self._kept) > self._MOST:
-                self._kept.popitem(last=False)
-        return found
-
-
 @per_spec
 def _findings(part: PartSpec) -> tuple[Finding, ...]:
     """The contradictions inside a part."""
     return tuple(part.check())
 
 
+@per_spec
+def _between(head: HeadSpec, backbone: BackboneSpec, task: TaskSpec) -> tuple[Finding, ...]:
+    """The contradictions between parts that are each right in themselves; paths are relative to the model."""
+    found: list[Finding] = []
+    if head.task == task.type:
+        found += _size_findings(head, backbone, task)
+    for finding in head.check_backbone(backbone):
+        own = finding.within("head")
+        found.append(replace(own, also=(*own.also, ("backbone",))))
+    if head.task == task.type:
+        found += head.check_task(task)
+    return tuple(found)
+
+
+def _size_findings(head: HeadSpec, backbone: BackboneSpec, task: TaskSpec) -> Iterator[Finding]:
+    """The image's sides against the steps of the backbone's coarsest map."""
+    own = head.image_size()
+    size = own or task.image_size()
+    stride = max(feature.stride for feature in backbone.feature_maps())
+    if size is None:
+        return
+    path, also = (("head",), (("backbone",),)) if own else (("task",), (("backbone",),))
+    shown = f"images of {size[0]}x{size[1]} pixels"
+    if min(size) < stride:
+        text = (
+            f"{shown} are smaller than the stride {stride} of the backbone's coarsest map, which keeps one value a side"
+        )
+        yield Finding("REG208", path, text, f"take images of {stride} pixels or more", "warning", also)
+    elif size[0] % stride or size[1] % stride:
+        wider = "x".join(str(-(-side // stride) * stride) for side in size)
+        text = (
+            f"{shown} are no multiple of the backbone's stride {stride}, so the last steps of its maps look at padding"
+        )
+        yield Finding("REG208", path, text, f"{wider} costs the same", "note", also)
+
+
 def _resolve_part(value: Any, info: ValidationInfo) -> Any:
     """A mapping becomes the spec class that its `type` names among the parts of the field's kind."""
     if not isinstance(value, dict):
         return value
-    types: PartTypes | None = (info.context or {}).get("types")
-    if types is None:
+    types: PartTypes | None = info.context.get("types") if info.context else None
+    if types is None or info.context is None:
         raise PydanticCustomError("no_registry", "a part given as a mapping is read through registry.load_spec()")
     kind = str(info.field_name)
+    seen: PartCache = info.context.get("parts") or PartCache()
+    return seen.part(kind, value, lambda: _read_part(kind, value, types, info.context))
+
+
+def _read_part(kind: str, value: dict[str, Any], types: PartTypes, context: Any) -> PartSpec:
     type_name = value.get("type")
     if not isinstance(type_name, str):
         raise _at_type(kind, "string_type" if "type" in value else "missing", "a type is needed", type_name)
@@ -139,8 +156,7 @@ def _resolve_part(value: Any, info: ValidationInfo) -> Any:
         spec_class = types.spec_class(kind, type_name)
     except RegistryError as error:
         raise _at_type(kind, "part_type", str(error), type_name) from error
-    seen: PartCache = (info.context or {}).get("parts", PartCache())
-    return seen.validated(spec_class, {**value, "type": type_of(spec_class, type_name)}, info.context)
+    return spec_class.model_validate({**value, "type": type_of(spec_class, type_name)}, context=context)
 
 
 def type_of(spec_class: type[PartSpec], name: str) -> str:
@@ -212,12 +228,7 @@ class ModelSpec(AboutSpec):
             )
         if not any(finding.severity == "error" for finding in own):
             yield from self._check_stages()
-            if self.head.task == self.task.type:
-                yield from self._check_size()
-            for finding in self.head.check_backbone(self.backbone):
-                yield replace(finding.within("head"), also=(*finding.within("head").also, ("backbone",)))
-            if self.head.task == self.task.type:
-                yield from self.head.check_task(self.task)
+            yield from _between(self.head, self.backbone, self.task)
             for key, part in (("recipe", self.recipe), ("quantization", self.quantization)):
                 if part is not None:
                     yield from (finding.within(key) for finding in part.check_model(self))
@@ -229,23 +240,6 @@ class ModelSpec(AboutSpec):
                 f"no weights are called `{self.default_weights}`",
                 f"known here: {known}",
             )
-
-    def _check_size(self) -> Iterator[Finding]:
-        """The image's sides against the steps of the backbone's coarsest map."""
-        own = self.head.image_size()
-        size = own or self.task.image_size()
-        stride = max(feature.stride for feature in self.backbone.feature_maps())
-        if size is None:
-            return
-        path, also = (("head",), (("backbone",),)) if own else (("task",), (("backbone",),))
-        shown = f"images of {size[0]}x{size[1]} pixels"
-        if min(size) < stride:
-            text = f"{shown} are smaller than the stride {stride} of the backbone's coarsest map, which keeps one value a side"
-            yield Finding("REG208", path, text, f"take images of {stride} pixels or more", "warning", also)
-        elif size[0] % stride or size[1] % stride:
-            wider = "x".join(str(-(-side // stride) * stride) for side in size)
-            text = f"{shown} are no multiple of the backbone's stride {stride}, so the last steps of its maps look at padding"
-            yield Finding("REG208", path, text, f"{wider} costs the same", "note", also)
 
     def settings_for(self, option: str, value: Any) -> dict[str, Any]:
         """Dotted settings by which task and head follow an option of prediction, empty if neither does."""

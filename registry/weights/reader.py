@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import pickle
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from registry.errors import MissingExtraError, WeightsError
+from registry.weights.archive import read_archive
 from registry.weights.contents import TORCH_READABLE, Contents, contents_of
 from registry.weights.header import check_length, read_header, read_metadata
+from registry.weights.pickled import NotPlainError
 from registry.weights.unwrap import state_dict_in
 from registry.weights_reference import SUFFIXES
 
@@ -82,6 +85,10 @@ def _torch(path: Path, *, mapped: bool) -> Any:
         import torch
     except ImportError as error:
         raise MissingExtraError(f"reading {path.name}", "torch", "torch") from error
+    if mapped:
+        # whatever this does not know is torch's to read or to refuse
+        with contextlib.suppress(NotPlainError, OSError):
+            return read_archive(path)
     try:
         return torch.load(str(path), map_location="cpu", weights_only=True, mmap=mapped)
     except pickle.UnpicklingError as error:

@@ -35,10 +35,12 @@ def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wh
         "registry_training",
         "registry_tuning",
         "registry_export",
+        "registry_benchmark",
     }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names
     assert "registry_classification/categories/imagenet1k.txt" in names
+    assert "registry_benchmark/suites/mobilenetv3.suite" in names
 
 
 def test_without_torch_the_wheel_lists_shows_explains_and_validates(

@@ -54,6 +54,7 @@ NEEDS_TORCH: dict[str, Sequence[Sequence[str]]] = {
     "evaluate": [["good.yaml", "--data", "digits_classification"]],
     "tune": [["good.yaml", "--data", "digits_classification", "--search", "recipe.rate=log:1e-4,1e-2"]],
     "export": [["good.yaml", "--target", "torch-export", "--random-weights", "-o", "model.pt2"]],
+    "benchmark": [["good.yaml", "--random-weights"], ["--suite", "mobilenetv3"]],
     "data": [["check", "digits_classification"]],
     "validate": [["good.yaml", "--deep"]],
 }

@@ -558,6 +558,17 @@ def test_class_names_that_are_not_utf_8_are_an_error_not_a_traceback(site: Site,
     assert (found.rule, str(found.span)) == ("REG205", f"{path}:3:36")
 
 
+def test_a_part_gives_a_model_its_settings_alone_whoever_asked_before(site: Site, tmp_path: Path) -> None:
+    part = "kind: backbone\nname: base_eye\ntype: eye\nreferences: [{title: t, url: 'https://example.org'}]\n"
+    site.install_good(files={"catalog/part.yaml": part})
+    specs = tmp_path / "specs"
+    specs.mkdir()
+    (specs / "a.yaml").write_text("kind: backbone\nname: my_eye\nextends: base_eye\n", encoding="utf-8")
+    (specs / "b.yaml").write_text(FACE.replace("{type: eye}", "base_eye"), encoding="utf-8")
+    assert Registry().validate(specs / "a.yaml", specs / "b.yaml") == ()
+    assert Registry().validate(specs / "b.yaml", specs / "a.yaml") == ()
+
+
 def test_a_document_that_cannot_be_read_takes_no_other_down(site: Site) -> None:
     good = FACE.replace("name: face", "name: good_face")
     site.install_good(files={"catalog/good.yaml": good, "catalog/bad.yaml": "kind: [", "catalog/readme.txt": "x: ["})

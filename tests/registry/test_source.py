@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from registry.source import Mapping, Node, Sequence, SourceProblem, Span, plain, read_bytes, read_file, read_value
-from registry.source.reader import MAX_BYTES, MAX_DEPTH
+from registry.source.composer import MAX_DEPTH
+from registry.source.reader import MAX_BYTES
 
 
 def documents(text: str | bytes) -> list[Node]:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from PIL import Image
+from registry_detection.drawing import draw_boxes
 from registry_training.command_evaluate import evaluate
 from registry_training.confusion import as_text, write_confusion
 from registry_training.evaluation import Share
@@ -93,6 +94,64 @@ def test_pictures_are_whole_and_the_worst_come_first(model: Path, data: Path, tm
     assert [level < 120 for level in levels] == [True] * 5 + [
         False
     ] * 3  # dark pictures, of which each is wrong, and then others
+
+
+@pytest.fixture(scope="module")
+def boxes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two pictures of noise with a box in each, as a folder in COCO's format."""
+    root = tmp_path_factory.mktemp("boxes")
+    draw = random.Random(0)
+    (root / "annotations").mkdir()
+    for split in ("train", "val"):
+        (root / f"{split}2017").mkdir()
+        held: dict[str, Any] = {"images": [], "annotations": []}
+        held["categories"] = [{"id": index + 1, "name": str(index)} for index in range(10)]
+        for index in (1, 2):
+            name = f"{index}.png"
+            pixels = bytes(draw.randrange(256) for _ in range(96 * 96 * 3))
+            Image.frombytes("RGB", (96, 96), pixels).save(root / f"{split}2017" / name)
+            held["images"].append({"id": index, "file_name": name, "width": 96, "height": 96})
+            box = {"bbox": [10, 10, 30, 30], "area": 900, "iscrowd": 0}
+            held["annotations"].append({"id": index, "image_id": index, "category_id": 3, **box})
+        (root / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(held))
+    return root
+
+
+@pytest.fixture(scope="module")
+def detector(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A detector with random weights: eleven classes, of which each has a score near an eleventh."""
+    torch = pytest.importorskip("torch")
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("detector") / "detector.safetensors"
+    return registry.save(registry.build("fasterrcnn_digits"), path)
+
+
+def test_the_worst_are_drawn_with_the_answers_that_the_model_shows(detector: Path, boxes: Path, tmp_path: Path) -> None:
+    told: dict[str, Any] = {}
+    drawn: dict[str, int] = {}
+    for name, words in {"own": (), "all": ("--score", "0"), "some": ("--score", "0.2")}.items():
+        result = call(detector, boxes, "--worst", tmp_path / name, "--format", "json", *words)
+        assert result.exception is None, result.output
+        told[name] = json.loads(result.stdout)
+        drawn[name] = 0
+        for path in map(Path, told[name]["worst"]):
+            with Image.open(path) as picture, Image.open(boxes / "val2017" / f"{path.stem[-1]}.png") as plain:
+                drawn[name] += picture.convert("RGB").tobytes() != draw_boxes(plain, []).tobytes()
+    assert len(told["own"]["worst"]) == 2
+    assert drawn == {
+        "own": 0,
+        "some": 0,
+        "all": 2,
+    }  # scores are near an eleventh, and the model shows those from a half on
+    assert told["own"]["figures"] == told["all"]["figures"]
+
+
+def test_a_score_is_for_pictures_of_answers_that_have_one(model: Path, data: Path, tmp_path: Path) -> None:
+    alone = call(model, data, "--score", "0.5")
+    assert alone.exit_code == 2
+    assert "`--score` says what `--worst` draws" in alone.output
+    result = call(model, data, "--score", "0.5", "--worst", tmp_path / "worst")
+    assert str(result.exception) == "answers of the task `classification` have no score; leave out --score"
 
 
 def test_people_are_shown_tables(model: Path, data: Path) -> None:

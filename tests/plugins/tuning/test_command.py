@@ -14,9 +14,12 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 from click.testing import CliRunner, Result
 from optuna.trial import TrialState
+from registry_training.run import Run
 from registry_tuning.command_tune import tune
+from safetensors.torch import load_file
 
 import registry
 from registry.diagnostics import SpecError
@@ -77,6 +80,14 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
         "the storage mysql+nosuchdriver://user:***@host/base cannot be used: ",
     ),
 }
+
+
+@pytest.mark.skipif(find_spec("MySQLdb") is not None, reason="the driver is installed")
+def test_a_driver_that_is_not_installed_is_named(data: Path, tmp_path: Path) -> None:
+    result = call(data, tmp_path / "out", *RATE, "--storage", "mysql://user:secret@host/base")
+    assert str(result.exception) == (
+        "the storage mysql://user:***@host/base needs the driver `MySQLdb`; install it with pip"
+    )
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
@@ -162,6 +173,41 @@ def test_a_real_search_and_another_one_in_its_study(data: Path, tmp_path: Path) 
         assert message in str(refused.exception)
         assert "or another --study" in str(refused.exception)
     assert call(data, tmp_path / "out", *RATE, *words).exception is None
+
+
+def test_what_counts_is_the_averaged_model_where_the_recipe_averages(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An epoch's own figures are noted by the run; the averaged model's are measured here anew from its file."""
+    kept: list[float] = []
+    real = Run.averaged_figures
+
+    def noted(run: Run) -> dict[str, float]:
+        found = real(run)
+        folder = run._folder
+        model = registry.build(folder / "averaged.safetensors")
+        epochs = [load_file(path) for path in sorted(folder.glob("epoch-*.safetensors"))]
+        assert [path.name for path in sorted(folder.glob("epoch-*"))] == [f"epoch-0000{n}.safetensors" for n in (2, 4)]
+        mean = (epochs[0]["classifier.3.bias"] + epochs[1]["classifier.3.bias"]) / 2
+        torch.testing.assert_close(model.state_dict()["classifier.3.bias"], mean)
+        task: Any = registry.default_registry().task(model.spec)  # type: ignore[arg-type]
+        right = 0
+        model.eval()
+        for index in range(len(run._validation)):  # type: ignore[arg-type]
+            image, label = run._validation[index]  # type: ignore[index]
+            with torch.inference_mode():
+                right += int(model(task.collate([task.preprocess(image)])).argmax()) == label
+        kept.append(right / len(run._validation))  # type: ignore[arg-type]
+        assert found["top1"] == pytest.approx(kept[-1])
+        return {"top1": kept[-1] + 10}  # as no model of an epoch has it
+
+    monkeypatch.setattr(Run, "averaged_figures", noted)
+    averaging = ["--set", "recipe.epochs=4", "--set", "recipe.validate_every=2", "--set", "recipe.averaging={count: 2}"]
+    words = ["--trials", "1", "--folds", "2", "--format", "json"]
+    result = call(data, tmp_path / "out", *RATE, *averaging, *words)
+    assert result.exception is None, result.output
+    assert json.loads(result.stdout)["best"]["folds"] == pytest.approx([value + 10 for value in kept])
+    assert len(kept) == 2
 
 
 @pytest.mark.slow

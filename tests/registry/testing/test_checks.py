@@ -616,7 +616,6 @@ BROKEN = [
         "        self.dropout = ",
         "        torch.rand(1, device='cpu')\n        self.dropout = ",
         "building on the meta device moves torch's generator",
-        "building with weights moves torch's generator",
     ),
     # ---- flags
     broken(
