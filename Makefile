@@ -18,7 +18,8 @@ lint: $(VENV)/.installed-dev
 		plugins/registry_detection plugins/registry_segmentation plugins/registry_baselines \
 		plugins/registry_handbook plugins/registry_scaffold plugins/registry_pytest \
 		plugins/registry_recipes plugins/registry_data plugins/registry_training \
-		plugins/registry_export plugins/registry_tuning plugins/registry_benchmark
+		plugins/registry_export plugins/registry_tuning plugins/registry_benchmark \
+		plugins/registry_quantization
 	$(BIN)/lint-imports
 	$(BIN)/registry validate --strict plugins/
 

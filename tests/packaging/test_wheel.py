@@ -36,6 +36,7 @@ def test_the_wheel_holds_the_packages_and_no_folder_that_could_shadow_a_users(wh
         "registry_tuning",
         "registry_export",
         "registry_benchmark",
+        "registry_quantization",
     }
     assert "registry/py.typed" in names
     assert "registry_mobilenet/catalog/backbones.yaml" in names

@@ -57,7 +57,7 @@ OF_THE_FIELD |= {"ssd", "ssdlite", "imagenet", "coco", "pascal", "yolo", "vit", 
 
 
 #: Names of plugins, types and verbs that are words of everyday use too, and mean no part where the core has them.
-EVERYDAY = {"data", "table", "training", "train", "evaluate", "recipes", "export", "torchscript"}
+EVERYDAY = {"data", "table", "training", "train", "evaluate", "recipes", "export", "torchscript", "quantization"}
 
 
 def names_of_parts() -> set[str]:

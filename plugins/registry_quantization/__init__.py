@@ -1,0 +1,1 @@
+"""Quantization: a float model made an integer one, by schemes of several engines."""
