@@ -888,3 +888,10 @@ def test_two_registries_do_not_share_plugins() -> None:
     first, second = Registry([local_plugin("eye")]), Registry([local_plugin("ear")])
     assert [part.type for part in first.host.parts] == ["eye"]
     assert [part.type for part in second.host.parts] == ["ear"]
+
+
+def test_a_kind_without_types_says_that_no_plugin_brings_any() -> None:
+    alone = Registry([importlib.import_module("registry_mobilenet.plugin")])
+    with pytest.raises(UnknownNameError) as error:
+        alone.host.spec_class("quantization", "int8")
+    assert str(error.value) == "unknown type of quantization `int8`; no plugin brings a type of quantization"

@@ -1058,9 +1058,9 @@ MISTAKES: dict[str, Mistake] = {
         backbone("extends: mobilenet_v3_small\nsumary: mine"),
         ["m.yaml:5:1: error: unknown key `sumary`; did you mean `summary`? [REG101]"],
     ),
-    "a part's document of a kind without types": Mistake(
+    "a part's document of a type that nobody brings": Mistake(
         {"m.yaml": "kind: quantization\nname: mine\ntype: int8\n"},
-        ["m.yaml:3:7: error: unknown type of quantization `int8`; no plugin brings a type of quantization [REG107]"],
+        ["m.yaml:3:7: error: unknown type of quantization `int8`; known: `x86`, `xnnpack` [REG107]"],
     ),
     "a list for a variant": Mistake(
         setting("backbone: {norm: {kind: [batch]}}"),
