@@ -229,7 +229,7 @@ def batches() -> list[Any]:
 
 def said_of(path: Path, scheme: str) -> Artefact:
     """What the float file says of itself, with the scheme."""
-    artefact: Artefact = registry.default_registry().load_artefact(path).artefact  # type: ignore[assignment]
+    artefact: Artefact = registry.default_registry().load_artefact(path).artefact  # type: ignore[assignment]  # loaded modules carry it
     return replace(artefact, quantization={"type": scheme}, size=0)
 
 

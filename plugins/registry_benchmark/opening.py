@@ -78,7 +78,7 @@ def _artefact(subject: Subject) -> Run:
     registry = default_registry()
     module = registry.load_artefact(subject.reference)
     artefact: Artefact = module.artefact  # type: ignore[assignment]  # loaded modules carry it
-    spec: ModelSpec = module.spec  # type: ignore[assignment]
+    spec: ModelSpec = module.spec  # type: ignore[assignment]  # loaded modules carry it
     own = (int(artefact.shape[-2]), int(artefact.shape[-1]))
     if artefact.takes == "images":
         own = spec.head.image_size() or own
