@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import importlib.util
+import itertools
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from registry.errors import MissingExtraError, RegistryError
+from registry.errors import RegistryError
 from registry.modules.split import can_split, split_of
 from registry_quantization.signal import LayerSignal, kind_of, layer_signals, layers_of
 from registry_quantization.specs import SchemeSpec
@@ -34,13 +34,13 @@ class Choice:
     signals: tuple[LayerSignal, ...]
 
 
-def inputs_of(batches: Iterable[Any]) -> list[Any]:
-    """What a model is calibrated with, as a list.
+def inputs_of(spec: SchemeSpec, batches: Iterable[Any]) -> list[Any]:
+    """What a model is calibrated with: as many of the batches as the scheme takes.
 
     Raises:
         RegistryError: there is nothing, or something that is no number.
     """
-    found = list(batches)
+    found = list(itertools.islice(batches, spec.calibration_batches))
     if not found or all(len(batch) == 0 for batch in found):
         raise RegistryError(
             "nothing was given to calibrate with, and without ranges the answers of a quantized model mean nothing; "
@@ -73,9 +73,7 @@ def choose(spec: SchemeSpec, model: nn.Module, batches: list[Any]) -> Choice:
         left |= {name for name in layers if any(name == one or name.startswith(f"{one}.") for one in fitting)}
     if not spec.depthwise:
         left |= {name for name, layer in layers.items() if kind_of(layer) == "depthwise"}
-    signals = layer_signals(
-        model, batches, per_channel=spec.per_channel, symmetric=spec.symmetric, outputs=spec.rounds_outputs
-    )
+    signals = layer_signals(model, batches, per_channel=spec.per_channel, outputs=spec.rounds_outputs)
     told = [signal for signal in signals if signal.name in within]
     if spec.least_signal is not None:
         left |= {signal.name for signal in told if signal.decibels < spec.least_signal}
@@ -103,10 +101,3 @@ def _within(spec: SchemeSpec, model: nn.Module, layers: dict[str, nn.Module]) ->
 def _few(names: Iterable[str]) -> str:
     listed = list(names)
     return ", ".join(listed[:4]) + (f" … {listed[-1]}" if len(listed) > 4 else "")
-
-
-def check_packages(spec: SchemeSpec) -> None:
-    """Raises MissingExtraError where a package that the scheme needs is not installed."""
-    for package in spec.packages:
-        if importlib.util.find_spec(package) is None:
-            raise MissingExtraError(f"quantizing with {spec.type}", spec.extra, package)

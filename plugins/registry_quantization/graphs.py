@@ -133,7 +133,7 @@ class GraphScheme:
         Raises:
             RegistryError: nothing to calibrate with, nothing to quantize, or the model cannot be traced.
         """
-        inputs = inputs_of(batches)
+        inputs = inputs_of(spec, batches)
         model.eval()
         choice = choose(spec, model, inputs)
         if can_split(model):
@@ -156,7 +156,7 @@ class GraphScheme:
         Raises:
             RegistryError: as calling the scheme; a model in parts, which is not trained as a graph.
         """
-        inputs = inputs_of(batches)
+        inputs = inputs_of(spec, batches)
         if can_split(model) or not isinstance(inputs[0], torch.Tensor):
             raise RegistryError(
                 f"{type(model).__name__} takes lists of images, and such models are not trained with simulated rounding; "

@@ -92,7 +92,6 @@ def layer_signals(
     batches: Sequence[Any],
     *,
     per_channel: bool = True,
-    symmetric: bool = False,
     outputs: bool = True,
 ) -> list[LayerSignal]:
     """The layers that ran, the noisiest first.
@@ -102,7 +101,6 @@ def layer_signals(
         batches: inputs of the model, of which the first pictures are measured.
         per_channel: a scale for each output channel of the weights, or one for all.
         outputs: round outputs too, as schemes do that have rounded numbers between all operators.
-        symmetric: ranges of inputs and outputs around zero, or from least to greatest value.
     """
     batches = _first(batches, MEASURED)
     found = {name: _Layer(module) for name, module in layers_of(model).items()}
@@ -116,8 +114,8 @@ def layer_signals(
     found = {name: layer for name, layer in found.items() if layer.given}
     rounders = {
         id(layer): (
-            _rounder(layer.given, symmetric),
-            _rounder(layer.made, symmetric) if outputs else _as_it_is,
+            _rounder(layer.given),
+            _rounder(layer.made) if outputs else _as_it_is,
             _rounded_weight(layer.module, per_channel),
         )
         for layer in found.values()
@@ -270,12 +268,10 @@ def _sampled(tensor: torch.Tensor) -> torch.Tensor:
     return torch.cat([flat[:: max(1, flat.numel() // _SAMPLE)], ends])
 
 
-def _rounder(samples: Sequence[torch.Tensor], symmetric: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+def _rounder(samples: Sequence[torch.Tensor]) -> Callable[[torch.Tensor], torch.Tensor]:
     """Rounding to the range, among clipped ones, that is least wrong on the samples."""
     values = torch.cat(list(samples))
     low, high = min(0.0, float(values.min())), max(0.0, float(values.max()))
-    if symmetric:
-        low, high = -max(-low, high), max(-low, high)
 
     def rounding(clip: float) -> Callable[[torch.Tensor], torch.Tensor]:
         scale = (high - low) * clip / _STEPS

@@ -11,28 +11,17 @@ from registry.specs import Finding, ModelSpec, QuantizationSpec
 from registry.specs.base import Listed
 
 _Type = Field(description="Registered type of the part.")
-#: Fewest pictures that ranges are taken from without a warning.
-_FEW = 32
 
 
 class SchemeSpec(QuantizationSpec):
     """What all schemes have in common: how ranges are found, and which layers stay float."""
 
-    #: Types of the export targets that write what the scheme makes, the usual one first.
-    targets: ClassVar[tuple[str, ...]] = ()
-    #: The extra of this distribution that brings the engine, and the packages that quantizing needs.
-    extra: ClassVar[str] = "quantize"
-    packages: ClassVar[tuple[str, ...]] = ()
-    #: Whether the scheme can train with simulated rounding.
-    aware: ClassVar[bool] = False
-    #: Whether ranges lie around zero, and whether outputs of layers are rounded before an activation takes them.
-    symmetric: ClassVar[bool] = False
+    #: Whether outputs of layers are rounded before an activation takes them.
     rounds_outputs: ClassVar[bool] = False
 
     calibration_batches: Annotated[
-        int, Field(ge=1, le=10_000, description="Batches of the training split from which ranges are taken.")
-    ] = 8
-    calibration_batch_size: Annotated[int, Field(ge=1, le=4096, description="Pictures of each.")] = 16
+        int, Field(ge=1, le=10_000, description="Most batches, of those that are given, from which ranges are taken.")
+    ] = 32
     per_channel: Annotated[
         bool, Field(description="A scale for each output channel of the weights, else one for the whole tensor.")
     ] = True
@@ -58,15 +47,6 @@ class SchemeSpec(QuantizationSpec):
         Field(description="Of a detector: quantize its backbone with its FPN, or every part that can be traced."),
     ] = "backbone"
 
-    def check(self) -> Iterable[Finding]:
-        """Ranges that come from almost nothing."""
-        pictures = self.calibration_batches * self.calibration_batch_size
-        if pictures < _FEW:
-            text = f"ranges come from {pictures} pictures, of which a single odd one decides much"
-            yield Finding(
-                "REG473", ("calibration_batches",), text, f"take {_FEW} pictures or more in all", severity="warning"
-            )
-
     def check_model(self, model: ModelSpec) -> Iterable[Finding]:
         """What keeps the scheme from that model."""
         head = model.head
@@ -78,13 +58,6 @@ class SchemeSpec(QuantizationSpec):
                 "give its model a method `split()`, see registry.modules.split, or leave quantization out",
             )
         wanted = getattr(model.recipe, "quantization_aware", None)
-        if wanted is not None and not self.aware:
-            yield Finding(
-                "REG472",
-                ("type",),
-                f"the recipe trains with simulated rounding, and `{self.type}` quantizes only after training",
-                "choose the scheme xnnpack or x86, or set recipe.quantization_aware to null",
-            )
         if wanted is not None and not head.exportable:
             yield Finding(
                 "REG472",
@@ -98,23 +71,16 @@ class XnnpackSpec(SchemeSpec):
     """torchao's PT2E flow with XNNPACK's rules, for ExecuTorch on phones and CPUs: int8, weights around zero."""
 
     type: Annotated[Literal["xnnpack"], _Type] = "xnnpack"
-    targets: ClassVar[tuple[str, ...]] = ("executorch", "torch-export")
-    packages: ClassVar[tuple[str, ...]] = ("torchao", "executorch")
     rounds_outputs: ClassVar[bool] = True
-    aware: ClassVar[bool] = True
 
 
 class X86Spec(SchemeSpec):
     """torchao's PT2E flow with the rules of Inductor on x86: uint8 inputs, int8 weights. `torch.compile` makes it fast."""
 
     type: Annotated[Literal["x86"], _Type] = "x86"
-    targets: ClassVar[tuple[str, ...]] = ("torch-export",)
-    packages: ClassVar[tuple[str, ...]] = ("torchao",)
-    aware: ClassVar[bool] = True
 
     def check(self) -> Iterable[Finding]:
-        """As every scheme, and scales that Inductor has no kernels for."""
-        yield from super().check()
+        """Scales that Inductor has no kernels for."""
         if not self.per_channel:
             text = "Inductor's kernels on x86 take a scale for each output channel"
             yield Finding("REG474", ("per_channel",), text, "leave it out, or choose the scheme xnnpack")

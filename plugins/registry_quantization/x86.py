@@ -17,7 +17,7 @@ from registry_quantization.specs import X86Spec
 def _quantizer(spec: X86Spec, allowed: Callable[[Node], bool], aware: bool) -> Any:
     with quiet():
         own: Any = require(
-            "torchao.quantization.pt2e.quantizer.x86_inductor_quantizer", spec.extra, "quantizing with x86"
+            "torchao.quantization.pt2e.quantizer.x86_inductor_quantizer", "quantize", "quantizing with x86"
         )
 
     class Sparing(own.X86InductorQuantizer):  # type: ignore[misc]  # a class of an optional package

@@ -16,9 +16,9 @@ from registry_quantization.specs import XnnpackSpec
 
 def _quantizer(spec: XnnpackSpec, allowed: Callable[[Node], bool], aware: bool) -> Any:
     with quiet():
-        require("torchao", spec.extra, "quantizing with xnnpack")
+        require("torchao", "quantize", "quantizing with xnnpack")
         own: Any = require(
-            "executorch.backends.xnnpack.quantizer.xnnpack_quantizer", spec.extra, "quantizing with xnnpack"
+            "executorch.backends.xnnpack.quantizer.xnnpack_quantizer", "quantize", "quantizing with xnnpack"
         )
 
     class Clipping(own.XNNPACKQuantizer):  # type: ignore[misc]  # a class of an optional package

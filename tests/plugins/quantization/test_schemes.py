@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from registry_export.flow import exported, target_spec
-from registry_quantization.choice import choose
+from registry_quantization.choice import choose, inputs_of
 from registry_quantization.clipping import bounds_of
 from registry_quantization.signal import decibels, kind_of, layer_signals, layers_of
 from registry_quantization.specs import X86Spec, XnnpackSpec
@@ -150,6 +150,15 @@ def test_only_the_backbone_of_a_detector_is_rounded() -> None:
     assert set(found) == {"boxes", "labels", "scores"}
     with pytest.raises(RegistryError, match="quantize it after training"):
         target(spec).prepare(spec, detector, images)
+
+
+def test_no_more_batches_are_taken_than_the_scheme_says(batches: list[torch.Tensor]) -> None:
+    def endless() -> Any:
+        while True:
+            yield from batches
+
+    assert len(inputs_of(XnnpackSpec(calibration_batches=5), endless())) == 5
+    assert len(inputs_of(XnnpackSpec(), batches)) == len(batches)
 
 
 def _no_number() -> list[torch.Tensor]:
