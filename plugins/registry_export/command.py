@@ -84,10 +84,11 @@ def export(
     if output_format == "json":
         output.echo_json(done.as_data())
     else:
-        click.echo("\n".join(_told(done)))
+        click.echo("\n".join(told_lines(done)))
 
 
-def _told(done: Exported) -> list[str]:
+def told_lines(done: Exported) -> list[str]:
+    """What a person reads of an export."""
     lines = [f"{done.path}: {done.size / 1e6:.2f} MB"]
     found = done.verification
     if found is None:

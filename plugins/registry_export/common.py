@@ -165,6 +165,20 @@ def quiet() -> Iterator[None]:
         logging.disable(level)
 
 
+@contextlib.contextmanager
+def mute() -> Iterator[None]:
+    """Keeps what a library of an engine writes to the error output, past Python, off the terminal."""
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)
+
+
 def write(path: str | os.PathLike[str], data: bytes) -> None:
     """Writes a file; raises RegistryError where it cannot be written."""
     from registry.files import write_atomically

@@ -14,7 +14,7 @@ from torch import nn
 
 from registry.artefacts import KEY, Artefact
 from registry.errors import RegistryError
-from registry_export.common import feed, quiet, read, told, write
+from registry_export.common import feed, mute, quiet, read, told, write
 from registry_export.engines import require
 from registry_export.programs import parts_of, traced
 from registry_export.running import module_of
@@ -99,7 +99,8 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     if KEY not in names:
         raise RegistryError(f"{name} has no metadata of a registry; export the model with: registry export MODEL")
     artefact = Artefact.from_text(str(program.load_method(KEY).execute([])[0]), name)
-    methods = {part: program.load_method(part) for part in artefact.parts or ("forward",)}
+    with mute():  # XNNPACK tells there what it does not know of the processor
+        methods = {part: program.load_method(part) for part in artefact.parts or ("forward",)}
     lock = threading.Lock()
 
     def run(part: str, tensors: tuple[torch.Tensor, ...]) -> Sequence[torch.Tensor]:

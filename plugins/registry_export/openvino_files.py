@@ -36,7 +36,7 @@ def export(spec: OpenVINOSpec, model: nn.Module, inputs: Any, path: str | os.Pat
         if isinstance(model, EngineModule):
             converted = engine.Core().read_model(model.data, model.weights)
         else:
-            converted = _converted(engine, spec, model, fed)
+            converted = converted_model(engine, spec, model, fed)
     target = Path(path)
     weights = target.with_suffix(_WEIGHTS)
     with tempfile.TemporaryDirectory(prefix="registry-openvino-") as folder:
@@ -85,7 +85,12 @@ def load(path: str | os.PathLike[str]) -> EngineModule:
     return engine_module("openvino", data, artefact.sized(path, beside), name, weights)
 
 
-def _converted(engine: Any, spec: OpenVINOSpec, model: nn.Module, fed: Feed) -> Any:
+def converted_model(engine: Any, spec: OpenVINOSpec, model: nn.Module, fed: Feed) -> Any:
+    """A float model in OpenVINO's form, with the axes that may change; one that takes a list of images takes a single one.
+
+    Args:
+        engine: the package.
+    """
     if fed.takes == "images":
         return engine.convert_model(io.BytesIO(graph(spec, model, fed)))
     converted = engine.convert_model(Flat(model, "batch"), example_input=fed.example)

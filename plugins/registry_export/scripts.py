@@ -6,10 +6,11 @@ nor recorded is refused with the reason. `torch-export` is what new work takes.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,22 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     """
     _check_there()
     data, name = read(path), Path(path).name
+    program, artefact = _opened(data, name)
+    engine = (artefact.quantization or {}).get("engine")
+    if isinstance(engine, str):  # weights are packed for an engine as they are read
+        with _engine(engine, name):
+            program, artefact = _opened(data, name)
+
+    def run(_: str, tensors: tuple[torch.Tensor, ...]) -> Sequence[torch.Tensor]:
+        with torch.no_grad(), _engine(engine, name):
+            if artefact.takes == "batch":
+                return tensors_as(artefact.outputs, program(*tensors))
+            return tensors_as(artefact.outputs, _results(program([*tensors]))[0])
+
+    return module_of(run, artefact.sized(path), path)
+
+
+def _opened(data: bytes, name: str) -> tuple[Any, Artefact]:
     extra: dict[str, Any] = {KEY: ""}
     try:
         with quiet():
@@ -57,15 +74,23 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
         raise RegistryError(
             f"{name} is no program of TorchScript; it may be damaged: export the model again"
         ) from error
-    artefact = Artefact.from_text(extra[KEY], name)
+    return program, Artefact.from_text(extra[KEY], name)
 
-    def run(_: str, tensors: tuple[torch.Tensor, ...]) -> Sequence[torch.Tensor]:
-        with torch.no_grad():
-            if artefact.takes == "batch":
-                return tensors_as(artefact.outputs, program(*tensors))
-            return tensors_as(artefact.outputs, _results(program([*tensors]))[0])
 
-    return module_of(run, artefact.sized(path), path)
+@contextlib.contextmanager
+def _engine(engine: str | None, name: str) -> Iterator[None]:
+    """The engine of torch that a quantized file was made for; the one before is put back."""
+    if engine is None:
+        yield
+        return
+    if engine not in torch.backends.quantized.supported_engines:
+        raise RegistryError(f"{name} was made for the engine `{engine}`, which this torch is built without")
+    before = torch.backends.quantized.engine
+    torch.backends.quantized.engine = engine
+    try:
+        yield
+    finally:
+        torch.backends.quantized.engine = before
 
 
 def _results(output: Any) -> Any:

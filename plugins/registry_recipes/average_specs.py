@@ -88,7 +88,8 @@ class QuantizationAwareSpec(Spec):
         int, Field(ge=1, le=100_000, description="Epochs in which observers follow the ranges of values.")
     ] = 4
     batch_norm_epochs: Annotated[
-        int, Field(ge=1, le=100_000, description="Epochs in which batch norms follow mean and variance.")
+        int,
+        Field(ge=0, le=100_000, description="Epochs in which batch norms follow mean and variance; 0: they never do."),
     ] = 3
 
     def problems(self, epochs: int, *path: str) -> Iterator[Finding]:

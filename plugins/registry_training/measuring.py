@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -40,6 +40,59 @@ def measuring_task(registry: Registry, spec: ModelSpec) -> tuple[Task[Any, Any],
     return registry.task(spec), spec
 
 
+@dataclass
+class Group:
+    """Pictures of one shape that go through a model together.
+
+    Attributes:
+        indices: their numbers in the data set.
+        images: what pre-processing made of each (C, H, W).
+        sizes: height and width of each as it was.
+        targets: as the data set yields them.
+    """
+
+    indices: list[int] = field(default_factory=list)
+    images: list[torch.Tensor] = field(default_factory=list)
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    targets: list[Any] = field(default_factory=list)
+
+    def run(self, model: nn.Module, task: Task[Any, Any], device: torch.device | None = None) -> Any:
+        """The model's output for them."""
+        with torch.inference_mode():
+            return model(task.collate([image if device is None else image.to(device) for image in self.images]))
+
+    def results(self, task: Task[Any, Any], output: Any) -> Iterator[Measured]:
+        """What an output says of each picture."""
+        with torch.inference_mode():
+            results = task.postprocess(output, self.sizes)
+        for index, target, result in zip(self.indices, self.targets, results, strict=True):
+            yield Measured(index, result, target)
+
+
+def groups(task: Task[Any, Any], dataset: Any, indices: Iterable[int], batch: int) -> Iterator[Group]:
+    """Some pictures of a data set, as many at once as may be.
+
+    Raises:
+        ImageError: a picture cannot be read; a figure over the others would not be the data set's.
+    """
+    group = Group()
+    for index in indices:
+        try:
+            image, target = dataset[index]
+        except OSError as error:
+            raise ImageError(f"picture {index}: {error}") from error
+        made = task.preprocess(image)
+        if group.images and (len(group.images) == batch or group.images[0].shape != made.shape):
+            yield group
+            group = Group()
+        group.indices.append(index)
+        group.images.append(made)
+        group.sizes.append((image.height, image.width))
+        group.targets.append(target)
+    if group.images:
+        yield group
+
+
 def measured(
     model: nn.Module,
     task: Task[Any, Any],
@@ -52,39 +105,15 @@ def measured(
     """Runs a model in eval mode over some pictures of a data set; its mode is put back afterwards.
 
     Raises:
-        ImageError: a picture cannot be read; a figure over the others would not be the data set's.
+        ImageError: as `groups`.
     """
     training = model.training
     model.eval()
     try:
-        waiting: list[tuple[int, torch.Tensor, tuple[int, int], Any]] = []
-        for index in indices:
-            try:
-                image, target = dataset[index]
-            except OSError as error:
-                raise ImageError(f"picture {index}: {error}") from error
-            made = task.preprocess(image)
-            if waiting and (len(waiting) == batch or waiting[0][1].shape != made.shape):
-                yield from _run(model, task, waiting, device)
-                waiting = []
-            waiting.append((index, made, (image.height, image.width), target))
-        if waiting:
-            yield from _run(model, task, waiting, device)
+        for group in groups(task, dataset, indices, batch):
+            yield from group.results(task, group.run(model, task, device))
     finally:
         model.train(training)
-
-
-def _run(
-    model: nn.Module,
-    task: Task[Any, Any],
-    waiting: list[tuple[int, torch.Tensor, tuple[int, int], Any]],
-    device: torch.device | None,
-) -> Iterator[Measured]:
-    with torch.inference_mode():
-        inputs = task.collate([made if device is None else made.to(device) for _, made, _, _ in waiting])
-        results = task.postprocess(model(inputs), [size for _, _, size, _ in waiting])
-    for (index, _, _, target), result in zip(waiting, results, strict=True):
-        yield Measured(index, result, target)
 
 
 def figures(

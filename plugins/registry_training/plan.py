@@ -82,8 +82,19 @@ class Plan:
         return order
 
 
-def settled(registry: Registry, model: ModelSpec, recipe: TrainingSpec, dataset: DatasetSpec, processes: int) -> Plan:
+def settled(
+    registry: Registry,
+    model: ModelSpec,
+    recipe: TrainingSpec,
+    dataset: DatasetSpec,
+    processes: int,
+    *,
+    simulated: bool = False,
+) -> Plan:
     """The plan of a run.
+
+    Args:
+        simulated: whether the model is trained with simulated rounding, as `quantization_aware` says.
 
     Raises:
         RegistryError: the parts do not fit each other, with what to change.
@@ -102,7 +113,7 @@ def settled(registry: Registry, model: ModelSpec, recipe: TrainingSpec, dataset:
             "several processes cannot leave pictures out, since each would wait for the other; set recipe.bad_images to "
             "fail, and find the broken ones with `registry data check`"
         )
-    if recipe.quantization_aware is not None:
+    if recipe.quantization_aware is not None and not simulated:
         raise RegistryError(
             "the recipe trains with simulated quantization, which training alone does not do; use `registry quantize --qat`, "
             "or set recipe.quantization_aware to null"

@@ -8,6 +8,7 @@ from typing import Any
 
 from registry_data.open import dataset_spec
 
+from registry.catalog import Reference
 from registry.errors import RegistryError
 from registry.registry import Registry
 from registry.specs import DatasetSpec, ModelSpec
@@ -34,18 +35,20 @@ class Prepared:
 
 def prepared(
     registry: Registry,
-    model: str,
+    model: Reference,
     *,
     data: str,
     recipe: str | None,
     assignments: Sequence[str],
     processes: int = 1,
+    simulated: bool = False,
 ) -> Prepared:
     """The plan of a training.
 
     Args:
         model, recipe: names or paths; without a recipe, the one that the model's document names.
         data: a data set's document, or a folder whose layout is known.
+        simulated: whether the training simulates the rounding of a quantized model.
         assignments: `KEY=VALUE`, of the model; `recipe.KEY` and `dataset.KEY` of these.
 
     Raises:
@@ -60,7 +63,7 @@ def prepared(
     training, validation = (split(registry, dataset, name) for name in ("train", "validation"))
     spec, notes = fitted(registry, spec, training, own)
     assert spec.recipe is not None  # the model keeps the recipe that it was given
-    plan = settled(registry, spec, spec.recipe, dataset, processes)  # type: ignore[arg-type]  # checked there
+    plan = settled(registry, spec, spec.recipe, dataset, processes, simulated=simulated)  # type: ignore[arg-type]  # checked there
     return Prepared(plan, training, validation, notes)
 
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,16 +18,18 @@ from registry.files import write_atomically
 from registry.registry import Registry
 from registry_training.board import Board, board_missing
 from registry_training.curves import curves_missing, draw_curves
+from registry_training.form import Form
 from registry_training.loading import samples_of
 from registry_training.measuring import figures, measured, measuring_task
 from registry_training.plan import Plan
 from registry_training.state import Journal, State, folder_is_usable, remove_remains
+from registry_training.stopping import Stop
 from registry_training.trainer import NotFiniteError, Step, Trainer
 
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
-LAST, BEST, STATE = "last.safetensors", "best.safetensors", "state.pt"
+LAST, BEST, STATE = "last", "best", "state.pt"
 
 
 class Stopped(Exception):
@@ -54,8 +54,9 @@ class Run:
     """A training in a folder of its own.
 
     Args:
-        folder: where `state.pt`, `last.safetensors`, `best.safetensors` and `metrics.jsonl` stand.
+        folder: where `state.pt`, `metrics.jsonl`, and the last and the best model stand.
         save_every: updates between checkpoints inside an epoch; one is written after every epoch too.
+        form: what is kept and measured of the model; None: the model itself.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Run:
         *,
         workers: int = 0,
         save_every: int = 500,
+        form: Form | None = None,
     ) -> None:
         self._registry = registry
         self._plan = plan
@@ -82,16 +84,21 @@ class Run:
         self._accelerator = accelerator
         self._workers = workers
         self._save_every = save_every
+        self._form = form or Form(registry)
         self._journal = Journal(folder / "metrics.jsonl")
         self._best: list[tuple[int, float]] = []
         self._lines = 0
         self._board: Board | None = None
-        self._stop = False
+        self._stop = Stop()
 
     @property
     def steps(self) -> int:
         """Updates of an epoch."""
         return self._order.steps()
+
+    def file(self, name: str) -> Path:
+        """Where the model called `LAST`, `BEST`, or another name stands."""
+        return self._folder / f"{name}{self._form.suffix}"
 
     def resume(self) -> bool:
         """Goes on from the folder's checkpoint; False where there is none yet.
@@ -127,7 +134,7 @@ class Run:
             if board_missing() is None:
                 self._board = Board(self._folder / "tensorboard", self._journal.entries())
         outcome = Outcome()
-        with self._signals(), closing(self._board) if self._board is not None else nullcontext():
+        with self._stop.listening(), closing(self._board) if self._board is not None else nullcontext():
             while self._trainer.position.epoch < self._plan.recipe.epochs:
                 self._epoch(told)
                 epoch = self._trainer.position.epoch
@@ -158,6 +165,7 @@ class Run:
                 return
 
     def _epoch(self, told: Callable[[Step | dict[str, Any]], None]) -> None:
+        self._form.before(self._trainer.model, self._trainer.position.epoch)
         try:
             for step in self._trainer.epoch(self._order, self._samples, self._workers):
                 told(step)
@@ -187,13 +195,13 @@ class Run:
     @property
     def asked_to_stop(self) -> bool:
         """True once a signal asked this process to stop, even where it came too late for the run itself."""
-        return self._stop
+        return self._stop.asked
 
     def _asked_to_stop(self) -> bool:
         """True where a signal came to any process: all stop after the same step."""
         if self._accelerator.num_processes == 1:
-            return self._stop
-        if self._stop:
+            return self._stop.asked
+        if self._stop.asked:
             self._accelerator.set_trigger()
         return bool(self._accelerator.check_trigger())
 
@@ -203,7 +211,8 @@ class Run:
         rank, processes = self._accelerator.process_index, self._accelerator.num_processes
         indices = range(rank, len(self._validation), processes)  # type: ignore[arg-type]  # None is asked about before
         with self._trainer.measured() as model:
-            found = list(measured(model, task, self._validation, indices, device=self._accelerator.device))
+            shown = self._form.measured(model)
+            found = list(measured(shown, task, self._validation, indices, device=self._accelerator.device))
         if processes > 1:
             from accelerate.utils import gather_object
 
@@ -229,7 +238,7 @@ class Run:
             return
         chosen = averaging.which == "last" or (bool(self._best) and self._best[-1][0] == epoch)
         if chosen:
-            self._write_model(f"epoch-{epoch:05}.safetensors")
+            self._write_model(f"epoch-{epoch:05}")
             kept = sorted(self._folder.glob("epoch-*.safetensors"))
             for path in kept[: -averaging.count] if self._accelerator.is_main_process else ():
                 path.unlink(missing_ok=True)
@@ -256,7 +265,7 @@ class Run:
         if not self._accelerator.is_main_process:
             return
         with self._trainer.measured() as model:
-            self._registry.save(model, self._folder / name)
+            self._form.save(model, self.file(name))
 
     def _describe(self) -> None:
         plan = self._plan
@@ -274,23 +283,3 @@ class Run:
             "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
         }
         write_atomically(self._folder / "run.json", json.dumps(data, indent=1).encode())
-
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        """While this holds, SIGTERM and SIGINT ask the run to stop after its step."""
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            self._stop = True
-
-        names = (signal.SIGTERM, signal.SIGINT)
-        before = {}
-        try:
-            for name in names:
-                before[name] = signal.signal(name, stop)
-        except ValueError:  # not in the main thread, which alone may take signals
-            before = {}
-        try:
-            yield
-        finally:
-            for name, usual in before.items():
-                signal.signal(name, usual)

@@ -21,6 +21,7 @@ from registry.registry import Registry
 from registry.tasks import check_channels
 from registry_training.board import board_missing
 from registry_training.curves import curves_missing
+from registry_training.form import Form
 from registry_training.held_out import check_held_out, held_out_data
 from registry_training.loading import usable_workers
 from registry_training.part import Part
@@ -94,7 +95,7 @@ def _measure_held_out(
         for entry in Journal(folder / "metrics.jsonl").entries():
             if entry.get("epoch") == outcome.best[0] and "figures" in entry:
                 validation = entry["figures"]
-    model = registry.build(str(folder / name), device=str(device))
+    model = registry.build(str(folder / f"{name}{Form.suffix}"), device=str(device))
     found = check_held_out(registry, ready.plan.model, model, ready.held_out, validation, device)
     click.echo(found.as_text(), err=True)
     write_atomically(folder / "held_out.json", json.dumps(asdict(found), indent=1).encode())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
@@ -35,8 +34,9 @@ class Checker:
 
     def __init__(self, host: PluginHost) -> None:
         self._host = host
-        self._context = {"types": host, "parts": PartCache()}
-        self._categories: dict[Path, tuple[str, ...]] = {}
+        self._parts = PartCache()
+        self._context = {"types": host, "parts": self._parts}
+        self._categories: dict[str, tuple[str, ...]] = {}
 
     def check(self, document: Document, root: Mapping) -> tuple[Spec | None, list[Diagnostic]]:
         """The spec of a resolved document, None if it has errors, and every diagnostic.
@@ -66,14 +66,14 @@ class Checker:
         Raises:
             UnknownNameError, ConflictError: no plugin, or several, register it.
         """
+        if name in self._categories:
+            return self._categories[name]
         record = self._host.categories_named(name)
-        if record.file in self._categories:
-            return self._categories[record.file]
         try:
             names = tuple(record.file.read_text(encoding="utf-8-sig").splitlines())
         except (OSError, UnicodeDecodeError) as error:
             raise PluginError(f"the list of categories `{name}` of {record.origin} cannot be read: {error}") from error
-        self._categories[record.file] = names
+        self._categories[name] = names
         return names
 
     def _model(self, document: Document, root: Mapping) -> tuple[ModelSpec | None, list[Diagnostic]]:
@@ -127,7 +127,7 @@ class Checker:
         data: Any = plain(root)
         while True:
             try:
-                return spec_class.model_validate(data, context=self._context), told, root
+                return self._spec(spec_class, data), told, root
             except ValidationError as error:
                 items = error.errors(include_url=False)
                 root, given_up = rename_keys(root, items, spec_class, self._host)
@@ -140,6 +140,12 @@ class Checker:
                 text = f"the spec class {spec_class.__name__} failed: {type(error).__name__}: {error}{place_of(error)}"
                 hint = "this is a fault of the plugin that brings it"
                 return None, [*told, Diagnostic("REG199", "error", text, locate(root, ()).span, hint)], root
+
+    def _spec(self, spec_class: type[Spec], data: Any) -> Spec:
+        def read() -> Any:
+            return spec_class.model_validate(data, context=self._context)
+
+        return self._parts.part(spec_class, data, read) if issubclass(spec_class, PartSpec) else read()
 
     def _translated(
         self,

@@ -16,9 +16,7 @@ def merge(base: Node | None, over: Node) -> Node:
     names another `type` (or another `kind` of a variant), the settings of the old one are dropped. Every node keeps the
     span of the text that set it; a merged mapping has the span of `over`.
     """
-    if not isinstance(base, Mapping) or not isinstance(over, Mapping):
-        return over
-    if _changes_type(base, over):
+    if not isinstance(base, Mapping) or not isinstance(over, Mapping) or not base.entries or _changes_type(base, over):
         return over
     entries = dict(base.entries)
     for key, entry in over.entries.items():

@@ -16,7 +16,8 @@ class Summary(NamedTuple):
         task: type of its task; empty if the document cannot be resolved.
         parameters, macs: published figures, or None.
         weights: names of its published weights.
-        metric: name and value of the first metric of its default weights, or of its first ones; None without.
+        metric: name and value of the first metric of its default weights, or of its first ones; None without, and of a model
+            that is quantized, as published metrics are those of the float one.
         distribution: who ships it.
         problem: why the document cannot be resolved, or None.
     """
@@ -63,6 +64,8 @@ def _weights(root: Mapping | None) -> dict[str, Node]:
 
 
 def _metric(root: Mapping | None) -> tuple[str, float] | None:
+    if root is None or isinstance(root.get("quantization"), Mapping):
+        return None
     weights = _weights(root)
     chosen = weights.get(str(_at(root, "default_weights")), next(iter(weights.values()), None))
     metrics = chosen.get("metrics") if isinstance(chosen, Mapping) else None

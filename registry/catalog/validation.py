@@ -62,6 +62,7 @@ class Validation:
                     yield self._taken.conflict(whole if name in whole.spans else one, name, owner)
 
     def _read(self, path: str | os.PathLike[str]) -> tuple[list[Document], list[Diagnostic]]:
+        path = os.fspath(path)
         folder, name = os.path.split(path)
         if folder not in self._folders:
             try:

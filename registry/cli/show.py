@@ -53,6 +53,7 @@ def _described(spec: ModelSpec, features: tuple[FeatureMap, ...], categories: tu
         ("task", spec.task.type),
         ("backbone", f"{spec.backbone.type}, {spec.backbone.in_channels} input channels"),
         ("head", f"{spec.head.type}, {spec.head.num_classes} classes" if spec.head.tells_classes else spec.head.type),
+        ("quantization", spec.quantization.type if spec.quantization is not None else ""),
         ("categories", _counted(categories) if categories is not None else ""),
         ("parameters", f"{spec.figures.parameters:,}" if spec.figures.parameters is not None else ""),
         ("multiply-adds", output.count(spec.figures.macs) if spec.figures.macs is not None else ""),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from registry.cli import output
+from registry.cli import metadata_later, output
 from registry.cli.reports import FORMATS, Report
 from registry.diagnostics import Diagnostic, errors
 
@@ -74,6 +74,7 @@ def _validate(
     from registry import default_registry
     from registry.catalog import each_once, validate_each
 
+    metadata_later.put_off()
     registry = default_registry()
     files = _files(paths, exclude)
     if fix:

@@ -84,10 +84,10 @@ class PluginHost:
         folders = [record.folder for contribution in self._contributions() for record in contribution.rules]
         return {page.stem: page for folder in reversed(folders) for page in sorted(folder.glob("*.md"))}
 
-    @property
-    def rule_ids(self) -> set[str]:
+    @cached_property
+    def rule_ids(self) -> frozenset[str]:
         """Every rule of the core and of plugins."""
-        return {*RULES, *self.rule_pages}
+        return frozenset({*RULES, *self.rule_pages})
 
     def part(self, kind: str, type_name: str) -> PartRecord:
         """The part of that kind and type; `distribution/type` chooses between several.

@@ -86,7 +86,7 @@ class _Composer:
         try:
             parser = _Loader(self._joined.text)
             try:
-                return self._compose(parser.get_event)
+                return self._compose(self._placed(parser.get_event) if self._joined.moved else parser.get_event)
             finally:
                 parser.dispose()
         except yaml.MarkedYAMLError as error:
@@ -96,7 +96,7 @@ class _Composer:
 
     def _compose(self, next_event: Callable[[], Any]) -> list[Node]:
         source, anchors, make, no_text, word = self._source, self._anchors, _make, NO_TEXT, resolve_word
-        left, documents, straight = MAX_NODES, 0, not self._joined.moved
+        left, documents = MAX_NODES, 0
         # of the open collection: its first event, its children, the size of all but these themselves, and its height so far
         start: Any = None
         children: list[Node] = []
@@ -110,9 +110,9 @@ class _Composer:
             if kind is _ScalarEvent:
                 if event.tag is not None:
                     self._refuse_tag(event)
-                span = make(Span, (source, event.start_mark, event.end_mark)) if straight else self._span(event)
+                span = make(Span, (source, event.start_mark, event.end_mark))
                 value = event.value
-                if event.style or not event.implicit[0]:
+                if event.style:
                     value = _Quoted("<<") if value == "<<" else value
                 elif not value or value[0] in no_text:
                     value = word(value) if len(value) <= LONGEST_WORD else self._resolved(value, span)
@@ -130,7 +130,7 @@ class _Composer:
                 self._check_depth(len(stack), event)
                 start, children, size, height = event, [], 1, 0
             elif kind is _MappingEndEvent or kind is _SequenceEndEvent:
-                span = make(Span, (source, start.start_mark, event.end_mark)) if straight else self._span(start, event)
+                span = make(Span, (source, start.start_mark, event.end_mark))
                 size += len(children)
                 if size > MAX_NODES:
                     raise SourceProblem("REG006", f"more than {MAX_NODES:,} values, aliases followed", span)
@@ -210,11 +210,19 @@ class _Composer:
             tag = event.tag.replace("tag:yaml.org,2002:", "!!")
             raise SourceProblem("REG007", f"the tag `{tag}` is not allowed", self._span(event), "write the value alone")
 
-    def _span(self, start: Any, end: Any = None) -> Span:
-        marks: tuple[Any, Any] = start.start_mark, (end or start).end_mark
-        if self._joined.moved:
-            marks = self._joined.place(marks[0]), self._joined.place(marks[1])
-        return Span.between(self._source, *marks)
+    def _placed(self, next_event: Callable[[], Any]) -> Callable[[], Any]:
+        """The events with their places in the text itself."""
+
+        def placed() -> Any:
+            event = next_event()
+            event.start_mark = self._joined.place(event.start_mark)
+            event.end_mark = self._joined.place(event.end_mark)
+            return event
+
+        return placed
+
+    def _span(self, event: Any) -> Span:
+        return Span.between(self._source, event.start_mark, event.end_mark)
 
     def _syntax(self, error: yaml.MarkedYAMLError) -> SourceProblem:
         mark = error.problem_mark or error.context_mark

@@ -152,6 +152,8 @@ class Mapping(NamedTuple):
 
     def without(self, *keys: str) -> Mapping:
         """The same mapping less some keys."""
+        if self.entries.keys().isdisjoint(keys):
+            return self
         return Mapping({key: entry for key, entry in self.entries.items() if key not in keys}, self.span)
 
 
@@ -160,14 +162,16 @@ Node = Union[Scalar, Sequence, Mapping]
 
 def plain(node: Node) -> Any:
     """The node as dicts, lists and scalars."""
-    if isinstance(node, Mapping):
-        return {
-            key: below.value if type(below := entry.node) is Scalar else plain(below)
-            for key, entry in node.entries.items()
-        }
-    if isinstance(node, Sequence):
-        return [item.value if type(item) is Scalar else plain(item) for item in node.items]
-    return node.value
+    value: Any = node[0]  # not by name, and no comprehension: this runs for every value of every document
+    if type(node) is Mapping:
+        data: dict[str, Any] = {}
+        for key, entry in value.items():
+            below = entry[1]
+            data[key] = below[0] if type(below) is Scalar else plain(below)
+        return data
+    if type(node) is Sequence:
+        return [item[0] if type(item) is Scalar else plain(item) for item in value]
+    return value
 
 
 def from_plain(value: Any, span: Span) -> Node:

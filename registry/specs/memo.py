@@ -14,32 +14,45 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+#: How many results are kept of one spec and function, each for other further arguments.
+_MOST = 32
+
+
 class _Kept:
-    """A result and what it belongs to. Equal to itself alone, so that comparing specs does not look inside."""
+    """Results, and the spec they belong to. Equal to itself alone, so that comparing specs does not look inside.
 
-    __slots__ = ("others", "result", "spec")
+    Attributes:
+        results: by the identities of the further arguments, which are kept with it.
+    """
 
-    def __init__(self, spec: Spec, others: tuple[object, ...], result: Any) -> None:
+    __slots__ = ("results", "spec")
+
+    def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.others = others
-        self.result = result
+        self.results: dict[tuple[int, ...], tuple[tuple[object, ...], Any]] = {}
 
 
 def per_spec(function: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
     """The function, run once for each spec object: checks ask for the same geometry many times.
 
-    With further arguments, which are given by position, it runs anew whenever another object is among them.
-    The result is kept in the object together with the object itself, so that a changed copy, which pydantic makes with all that
-    the old one holds, does not take it for its own.
+    With further arguments, which are given by position, it runs once for each combination of objects.
+    The results are kept in the object together with the object itself, so that a changed copy, which pydantic makes with all
+    that the old one holds, does not take them for its own.
     """
     name = f"_{function.__module__}.{function.__qualname__}"
 
     @functools.wraps(function)
     def remembered(spec: S, *others: P.args, **_: P.kwargs) -> R:
         kept: _Kept | None = spec.__dict__.get(name)
-        if kept is None or kept.spec is not spec or not all(map(operator.is_, kept.others, others)):
-            kept = spec.__dict__[name] = _Kept(spec, others, function(spec, *others))  # type: ignore[call-arg]
-        result: R = kept.result
+        if kept is None or kept.spec is not spec:
+            kept = spec.__dict__[name] = _Kept(spec)
+        key = tuple(map(id, others))
+        found = kept.results.get(key)
+        if found is None or not all(map(operator.is_, found[0], others)):  # identities change in a deep copy
+            if len(kept.results) == _MOST:
+                kept.results.clear()
+            found = kept.results[key] = others, function(spec, *others)  # type: ignore[call-arg]
+        result: R = found[1]
         return result
 
     return remembered  # type: ignore[return-value]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -40,6 +41,7 @@ SOURCE = (
 )
 
 
+@functools.lru_cache(maxsize=1024)  # heirs have the weights of their parents
 def _known_source(text: str) -> str:
     if not text.startswith("~"):  # whose home folder that is, the machine decides
         try:

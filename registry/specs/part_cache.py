@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import marshal
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from typing import Any, Final
 
 from registry.specs.parts import PartSpec
@@ -20,12 +20,16 @@ class PartCache:
     _LONGEST: Final = 65_536
 
     def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[str, bytes], PartSpec] = OrderedDict()
+        self._kept: OrderedDict[tuple[Hashable, bytes], PartSpec] = OrderedDict()
 
-    def part(self, kind: str, data: dict[str, Any], make: Callable[[], PartSpec]) -> PartSpec:
-        """The spec of some plain data, made where it was not yet; raises as `make` does."""
+    def part(self, what: Hashable, data: dict[str, Any], make: Callable[[], PartSpec]) -> PartSpec:
+        """The spec of some plain data, made where it was not yet; raises as `make` does.
+
+        Args:
+            what: what the data is read as: a kind of part, or a spec class.
+        """
         try:
-            key = kind, marshal.dumps(data, _WITHOUT_REFERENCES)
+            key = what, marshal.dumps(data, _WITHOUT_REFERENCES)
         except ValueError:  # something that no document holds
             return make()
         found = self._kept.pop(key, None) or make()

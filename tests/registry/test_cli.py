@@ -59,20 +59,24 @@ def test_list_sorts_and_filters() -> None:
     assert [(m["name"], m["parameters"]) for m in models] == [
         ("mobilenet_v3_small_075", 1_653_920),
         ("mobilenet_v3_small", 2_542_856),
+        ("mobilenet_v3_small_int8", 2_542_856),
         ("mobilenet_v3_large_075", 3_377_576),
         ("mobilenet_v3_large", 5_483_032),
+        ("mobilenet_v3_large_int8", 5_483_032),
     ]
 
 
 def test_list_shows_the_first_metric_of_the_default_weights() -> None:
     lines = run("list", "mobilenet_v3_large*", "--sort", "accuracy").stdout.decode().splitlines()
-    assert [line.split("  ")[0] for line in lines] == ["NAME", "mobilenet_v3_large", "mobilenet_v3_large_075"]
+    names = ["mobilenet_v3_large", "mobilenet_v3_large_075", "mobilenet_v3_large_int8"]
+    assert [line.split("  ")[0].strip() for line in lines] == ["NAME", *names]
     column = lines[0].index("METRIC")
-    assert [line[column : column + 12].strip() for line in lines] == ["METRIC", "acc@1 75.274", ""]
+    assert [line[column : column + 12].strip() for line in lines] == ["METRIC", "acc@1 75.274", "", ""]
     models = json.loads(run("list", "mobilenet_v3_large*", "--format", "json").stdout)
     assert [(m["weights"], m["metric"]) for m in models] == [
         (["IMAGENET1K_V1", "IMAGENET1K_V2"], ["acc@1", 75.274]),
         ([], None),
+        (["IMAGENET1K_V1", "IMAGENET1K_V2"], None),  # published of the float model
     ]
 
 

@@ -78,7 +78,7 @@ MISTAKES: dict[str, Mistake] = {
         {},
         [
             "unknown model `mobilenet_v3_smal`; did you mean "
-            "`mobilenet_v3_small` or `mobilenet_v3_small_075` or `lraspp_mobilenet_v3_small`?"
+            "`mobilenet_v3_small` or `mobilenet_v3_small_075` or `mobilenet_v3_small_int8`?"
         ],
         load="mobilenet_v3_smal",
     ),
@@ -1060,7 +1060,10 @@ MISTAKES: dict[str, Mistake] = {
     ),
     "a part's document of a type that nobody brings": Mistake(
         {"m.yaml": "kind: quantization\nname: mine\ntype: int8\n"},
-        ["m.yaml:3:7: error: unknown type of quantization `int8`; known: `x86`, `xnnpack` [REG107]"],
+        [
+            "m.yaml:3:7: error: unknown type of quantization `int8`; known: `onnx`, `openvino`, `qnnpack`, "
+            "`x86`, `xnnpack` [REG107]"
+        ],
     ),
     "a list for a variant": Mistake(
         setting("backbone: {norm: {kind: [batch]}}"),

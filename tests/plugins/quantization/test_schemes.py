@@ -12,7 +12,7 @@ import pytest
 import torch
 from registry_export.flow import exported, target_spec
 from registry_quantization.choice import choose, inputs_of
-from registry_quantization.clipping import bounds_of
+from registry_quantization.pt2e.clipping import bounds_of
 from registry_quantization.signal import decibels, kind_of, layer_signals, layers_of
 from registry_quantization.specs import X86Spec, XnnpackSpec
 from torch import nn

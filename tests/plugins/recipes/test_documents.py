@@ -22,6 +22,7 @@ MODELS = {
     "coco_segmentation_lraspp": ["lraspp_mnv3_large"],
     "coco_segmentation_deeplabv3": ["deeplabv3_mnv3_large"],
     "finetune_classification": ["mobilenet_v3_small", "resnet18"],
+    "finetune_qat": ["mobilenet_v3_small", "resnet18"],
     "finetune_detection": ["fasterrcnn_mnv3_small_320_fpn", "ssdlite320_mnv3_large", "retinanet_resnet50_fpn"],
     "finetune_segmentation": ["lraspp_mnv3_small", "deeplabv3_mnv3_large", "fcn_mnv3_large"],
 }

@@ -9,8 +9,8 @@ from registry_export.common import quiet
 from registry_export.engines import require
 from torch.fx import GraphModule, Node
 
-from registry_quantization.clipping import clip_ranges
-from registry_quantization.graphs import GraphScheme
+from registry_quantization.pt2e.clipping import clip_ranges
+from registry_quantization.pt2e.graphs import GraphScheme
 from registry_quantization.specs import XnnpackSpec
 
 

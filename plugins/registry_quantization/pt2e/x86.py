@@ -10,7 +10,7 @@ from registry_export.engines import require
 from torch.fx import GraphModule, Node
 
 from registry_quantization.dot_products import has_dot_products
-from registry_quantization.graphs import GraphScheme
+from registry_quantization.pt2e.graphs import GraphScheme
 from registry_quantization.specs import X86Spec
 
 

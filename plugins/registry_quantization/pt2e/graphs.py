@@ -21,7 +21,7 @@ from torch.fx import GraphModule, Node
 from registry.errors import RegistryError
 from registry.modules.split import SplitModule, can_split, dynamic_shapes, split_of
 from registry_quantization.choice import Choice, choose, inputs_of
-from registry_quantization.modes import restore_norms, set_mode, settle_norms
+from registry_quantization.pt2e.modes import restore_norms, set_mode, settle_norms
 from registry_quantization.specs import SchemeSpec
 
 #: Greatest batch that a captured graph takes.

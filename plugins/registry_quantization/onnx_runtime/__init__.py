@@ -1,0 +1,1 @@
+"""The scheme `onnx`: rounding in a graph of ONNX."""

@@ -1,0 +1,1 @@
+"""The scheme `openvino`: NNCF's quantization after training."""

@@ -1,0 +1,1 @@
+"""torchao's PT2E flow: the schemes `xnnpack` and `x86`."""
