@@ -99,11 +99,12 @@ def _results(output: Any) -> Any:
 
 
 def _program(spec: TorchScriptSpec, model: nn.Module, fed: Feed) -> Any:
+    """The program; a module may name another as `scripted`, which computes the same in code that can be compiled."""
     failure: RegistryError | None = None
     if spec.method in ("auto", "script"):
         try:
             with told(spec, model):
-                return torch.jit.script(model)
+                return torch.jit.script(getattr(model, "scripted", model))
         except RegistryError as error:
             if spec.method == "script" or fed.takes == "images":
                 raise

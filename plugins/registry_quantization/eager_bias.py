@@ -57,7 +57,7 @@ def _steps(model: nn.Module) -> Iterator[tuple[Any, float]]:
 
 def _channels(model: nn.Module) -> int:
     kinds = (nn.Conv2d, ao("torch.ao.nn.quantized").Conv2d)
-    return next(int(module.in_channels) for module in model.modules() if isinstance(module, kinds))  # type: ignore[arg-type]  # a number
+    return next(int(module.in_channels) for module in model.modules() if isinstance(module, kinds))
 
 
 def _widen(layer: Any, step: float) -> None:

@@ -11,6 +11,7 @@ import torch
 from registry_export.common import quiet
 
 from registry.errors import RegistryError
+from registry_quantization.dot_products import has_dot_products
 from registry_quantization.specs import QnnpackSpec
 
 
@@ -51,10 +52,14 @@ def engine(name: str) -> Iterator[None]:
 
 
 def config(spec: QnnpackSpec, *, training: bool) -> Any:
-    """How values are observed or rounded: torch's own settings of the engine, with the weights' scales that the scheme says."""
+    """How values are observed or rounded: torch's own settings of the engine, with the weights' scales that the scheme says.
+
+    Without dot products of eight bits, oneDNN's sums overflow; values have seven bits then, as torch has them for `x86`.
+    """
     found = ao()
+    name = "x86" if spec.engine == "onednn" and not has_dot_products() else spec.engine
     with quiet():
-        usual = found.get_default_qat_qconfig(spec.engine) if training else found.get_default_qconfig(spec.engine)
+        usual = found.get_default_qat_qconfig(name) if training else found.get_default_qconfig(name)
         if training:
             weight = found.fake_quantize.default_fused_per_channel_wt_fake_quant
             one = found.fake_quantize.default_fused_wt_fake_quant

@@ -58,10 +58,10 @@ def layers_between(model: nn.Module, names: Collection[str], config: Any, *, tra
 
 
 def _put(chain: Chain, config: Any, training: bool) -> None:
-    layer, padding = chain.layer, None
-    if isinstance(layer, Conv2dSame):
-        layer, padding = plain(layer), SamePadding(layer)
-    row = nn.Sequential(layer, *(slot.module for slot in chain.behind))
+    layer = chain.layer
+    padding = SamePadding(layer) if isinstance(layer, Conv2dSame) else None
+    own = plain(layer) if isinstance(layer, Conv2dSame) else layer
+    row = nn.Sequential(own, *(slot.module for slot in chain.behind))
     if len(row) > 1:
         fuse = ao().fuse_modules_qat if training else ao().fuse_modules
         fuse(row, [str(index) for index in range(len(row))], inplace=True)

@@ -58,6 +58,11 @@ class EagerModule(nn.Module):
                 return self.model(*given)
             return _moved(self.model(*_moved(given, torch.device("cpu"))), device)
 
+    @property
+    def scripted(self) -> nn.Module:
+        """What TorchScript compiles, which cannot choose an engine: whoever runs it does."""
+        return self.model
+
     def running(self) -> contextlib.AbstractContextManager[None]:
         """Its engine, while it lasts."""
         return engine(self.__dict__["quantization"].engine)
@@ -109,7 +114,8 @@ class _Pickler(pickle.Pickler):
 def _convolution(kind: type[nn.Module], state: Any) -> nn.Module:
     made = kind.__new__(kind)
     nn.Module.__init__(made)
-    made.__setstate__(state)  # type: ignore[arg-type]  # a tuple, in these classes
+    restore: Any = made.__setstate__
+    restore(state)
     return made
 
 

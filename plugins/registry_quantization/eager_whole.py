@@ -17,7 +17,7 @@ from torchvision.models.quantization.mobilenetv3 import QuantizableSqueezeExcita
 from torchvision.ops import FrozenBatchNorm2d, SqueezeExcitation, StochasticDepth
 
 from registry.errors import RegistryError
-from registry_quantization.eager_chains import Chain, SamePadding, chains, plain
+from registry_quantization.eager_chains import Chain, SamePadding, can_be_integer, chains, plain
 from registry_quantization.eager_engine import ao
 
 #: Modules that take integers, or become one that does. Squeeze-and-excitation and blocks become ones of this module.
@@ -103,13 +103,16 @@ def whole(model: nn.Module, left: Collection[str], config: Any, *, training: boo
 def _check(model: nn.Module) -> None:
     for name, module in model.named_modules():
         row = isinstance(module, nn.Sequential) and type(module).forward is nn.Sequential.forward
-        if not row and type(module) not in _TAKEN:
+        layer = isinstance(module, (nn.Conv2d, nn.Linear))
+        if not row and (type(module) not in _TAKEN or (layer and not can_be_integer(module))):
             kind = type(model if not name else module).__name__
             raise RegistryError(
                 f"quantization.operations=all is for classifiers of MobileNetV3; this model has a {kind}"
                 f"{f' at `{name}`' if name else ''}; write quantization.operations=layers"
             )
-    if not isinstance(model, nn.Sequential) or not any(isinstance(module, InvertedResidual) for module in model.modules()):
+    if not isinstance(model, nn.Sequential) or not any(
+        isinstance(module, InvertedResidual) for module in model.modules()
+    ):
         raise RegistryError(
             f"quantization.operations=all is for classifiers of MobileNetV3, not a {type(model).__name__}; "
             "write quantization.operations=layers"
@@ -126,16 +129,16 @@ def _leave(chain: Chain) -> None:
 
 
 def _fuse(chain: Chain, training: bool) -> None:
-    (place,), padding = chain.places, None
-    layer = place.module
+    layer, place = chain.layer, chain.places[0]
     if isinstance(layer, Conv2dSame):
         place.put(plain(layer))
-        padding = SamePadding(layer)
-    if chain.behind:
+    if chain.behind:  # of a layer in one place alone
         fuse = ao().fuse_modules_qat if training else ao().fuse_modules
         fuse(place.parent, [place.name, *(slot.name for slot in chain.behind)], inplace=True)
-    if padding is not None:
-        place.put(nn.Sequential(padding, place.module))
+    if isinstance(layer, Conv2dSame):
+        made = nn.Sequential(SamePadding(layer), place.module)
+        for each in chain.places:
+            each.put(made)
 
 
 def _replace(parent: nn.Module) -> None:
@@ -150,7 +153,7 @@ def _replace(parent: nn.Module) -> None:
 
 
 def _squeezed(layer: SqueezeExcitation) -> nn.Module:
-    made = QuantizableSqueezeExcitation.__new__(QuantizableSqueezeExcitation)
+    made: nn.Module = QuantizableSqueezeExcitation.__new__(QuantizableSqueezeExcitation)
     nn.Module.__init__(made)  # its own constructor draws random numbers
     for name, child in layer.named_children():
         setattr(made, name, child)

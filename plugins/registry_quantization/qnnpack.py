@@ -79,7 +79,7 @@ class EagerScheme:
     def convert(self, spec: QnnpackSpec, prepared: nn.Module) -> EagerModule:
         """The integer model of one that was prepared, which is left as it is."""
         with working(spec):
-            own: nn.Module = copy.deepcopy(prepared.model).cpu()  # type: ignore[operator]  # a module
+            own = copy.deepcopy(prepared.get_submodule("model")).cpu()
             return EagerModule(_converted(spec, own), spec, prepared, prepared.__dict__["float_layers"], integers=True)
 
     def published(
@@ -97,7 +97,9 @@ class EagerScheme:
             WeightsError: the file cannot be read, or is for another model.
         """
         given = weights if isinstance(weights, Mapping) else read_state_dict(Path(weights))
-        told = spec.model_copy(update={"operations": "all", "least_signal": None, "float_modules": (), "depthwise": True})
+        told = spec.model_copy(
+            update={"operations": "all", "least_signal": None, "float_modules": (), "depthwise": True}
+        )
         with working(told) as found:
             from registry_quantization.eager_whole import whole
 

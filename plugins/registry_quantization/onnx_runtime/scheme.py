@@ -23,6 +23,7 @@ from registry_quantization.onnx_runtime.effects import output_signals, too_noisy
 from registry_quantization.onnx_runtime.layers import name_nodes, scope_of
 from registry_quantization.onnx_runtime.ranges import Range, find_ranges
 from registry_quantization.onnx_runtime.rounding import Plan, is_hard_swish, plan, rounded
+from registry_quantization.onnx_runtime.shortening import shorten_names
 from registry_quantization.signal import layers_of
 from registry_quantization.specs import OnnxSpec
 
@@ -64,6 +65,7 @@ def quantize(spec: OnnxSpec, model: nn.Module, batches: Any) -> EngineModule:
             symmetric=spec.symmetric,
             reduce_range=not has_dot_products() if spec.reduce_range is None else spec.reduce_range,
         )
+    shorten_names(made.graph)
     rounded_layers = {named[node] for node in planned.nodes if node in named}
     left = tuple(
         name for name in layers_of(model) if name in choice.left or (name in ran and name not in rounded_layers)

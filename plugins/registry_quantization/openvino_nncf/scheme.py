@@ -19,7 +19,7 @@ from registry.errors import RegistryError
 from registry_quantization.choice import Choice, choose, inputs_of
 from registry_quantization.dot_products import has_dot_products
 from registry_quantization.openvino_nncf.agreement import Agreement
-from registry_quantization.openvino_nncf.layers import is_quantized, name_operations
+from registry_quantization.openvino_nncf.layers import is_quantized, name_operations, operations
 from registry_quantization.openvino_nncf.package import nncf
 from registry_quantization.openvino_nncf.scope import ignored, join_patterns, part_patterns
 from registry_quantization.signal import layers_of
@@ -168,6 +168,13 @@ def _finished(
             "quantization.accuracy_drop, or set it to null"
         )
     join_patterns(made)
+    for index, operation in enumerate(operations(made)):  # long names are a hundredth of a file of integers
+        if operation.get_type_name() in ("Parameter", "Result"):
+            continue
+        if operation.get_friendly_name() not in names:
+            operation.set_friendly_name(str(index))
+        for output in operation.outputs():
+            output.get_tensor().set_names(set())
     made.set_rt_info("", "nncf")
     with tempfile.TemporaryDirectory(prefix="registry-openvino-") as folder:
         file = Path(folder) / "model.xml"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import csv
 import io
+import json
 import pickle
 import warnings
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import torch
 import torch.ao.quantization as eager
 import torchvision
 from registry_export.flow import exported, target_spec
+from registry_quantization.eager_engine import config
 from registry_quantization.eager_layers import Between
 from registry_quantization.signal import decibels, kind_of, layers_of
 from registry_quantization.specs import QnnpackSpec
@@ -23,6 +25,7 @@ from torch import nn
 
 import registry
 from registry.errors import RegistryError, WeightsError
+from registry.testing import check_part
 
 pytestmark = pytest.mark.skipif(
     "qnnpack" not in torch.backends.quantized.supported_engines, reason="needs a torch that is built with QNNPACK"
@@ -174,7 +177,7 @@ def test_published_weights_are_torchvisions_own_to_the_bit(large: Any, qnnpack: 
     assert torch.equal(scheme().published(QnnpackSpec(), fresh, old)(pictures(2, 3, 64, 64)), qnnpack(migrated))
     with pytest.raises(WeightsError, match=r"missing.*before it converted"):
         scheme().published(QnnpackSpec(), fresh, large.state_dict())
-    with pytest.raises(WeightsError, match="do not fit the model: .*size mismatch"):
+    with pytest.raises(WeightsError, match=r"do not fit the model: .*size mismatch"):
         scheme().published(QnnpackSpec(), registry.build("mobilenet_v3_large", num_classes=7), path)
 
 
@@ -269,6 +272,75 @@ def test_a_layer_that_gets_zeros_keeps_its_bias() -> None:
         torch.testing.assert_close(made(image), own(image), rtol=0, atol=5 / 255)
 
 
+def test_channels_of_no_weight_keep_their_bias() -> None:
+    """Such channels have the smallest steps of all, and a bias that is cut off beyond 32 bits of them."""
+    own: Any = nn.Sequential(nn.Conv2d(1, 2, 1)).eval()
+    with torch.no_grad():
+        own[0].weight.copy_(torch.tensor([0.0, 1.0]).reshape(2, 1, 1, 1))
+        own[0].bias.copy_(torch.tensor([4.0, 0.0]))
+    image = torch.linspace(-0.01, 0.01, 64).reshape(1, 1, 8, 8)
+    made = scheme()(QnnpackSpec(least_signal=None, per_channel=True), own, [image])
+    torch.testing.assert_close(made(image), own(image), rtol=0, atol=4.02 / 255)
+
+
+def test_frozen_norms_are_folded_into_their_layer() -> None:
+    torch.manual_seed(0)
+    norm = torchvision.ops.FrozenBatchNorm2d(4)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    norm.weight.uniform_(0.5, 2)
+    norm.bias.normal_()
+    own = nn.Sequential(nn.Conv2d(3, 4, 3, bias=False), norm, nn.ReLU(), nn.Conv2d(4, 2, 1)).eval()
+    given = pictures(4, 3, 12, 12)
+    with torch.no_grad():
+        wanted = own(given)
+        made = scheme()(LAYERS, own, [given])
+        assert torch.equal(own(given), wanted)
+        assert decibels(wanted, made(given)) > 30
+    assert [type(module).__name__ for module in made.modules()].count("ConvReLU2d") == 1
+    assert not any(isinstance(module, torchvision.ops.FrozenBatchNorm2d) for module in made.modules())
+
+
+def test_ranges_leave_out_what_a_hard_swish_throws_away() -> None:
+    """Of -10 to 2, those below -3 count for nothing: 5 / 255 are steps that QNNPACK rounds to, and not 12 / 255."""
+    own: Any = nn.Sequential(nn.Conv2d(1, 1, 1, bias=False), nn.Hardswish()).eval()
+    with torch.no_grad():
+        own[0].weight.fill_(1)
+    image = torch.linspace(-10, 2, 4096).reshape(1, 1, 64, 64)
+    made = scheme()(LAYERS, own, [image])
+    (unit,) = (module for module in made.modules() if isinstance(module, Between))
+    layer: Any = unit.layer
+    assert layer.scale == pytest.approx(5 / 255, rel=0.05)
+    with torch.no_grad():  # of the input one step, of the output half
+        torch.testing.assert_close(made(image), own(image), rtol=0, atol=1.17 * (12 / 255 / 2 + 5 / 255))
+
+
+def test_a_layer_in_two_places_stays_one() -> None:
+    torch.manual_seed(0)
+    layer = nn.Linear(6, 6)
+    own = nn.Sequential(layer, nn.ReLU(), layer).eval()
+    given = pictures(32, 6)
+    made = scheme()(LAYERS, own, [given])
+    assert made.model[0] is made.model[2]
+    with torch.no_grad():
+        assert decibels(own(given), made(given)) > 25
+
+
+def test_subclasses_of_layers_stay_float() -> None:
+    class Doubled(nn.Linear):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            return 2 * super().forward(given)
+
+    own = nn.Sequential(Doubled(4, 4), nn.Linear(4, 4)).eval()
+    given = pictures(16, 4)
+    made = scheme()(LAYERS, own, [given])
+    assert made.float_layers == ("0",)
+    with torch.no_grad():
+        assert decibels(own(given), made(given)) > 25
+    with pytest.raises(RegistryError, match="torch has no integer kernels"):
+        scheme()(LAYERS, own[:1], [given])
+
+
 @pytest.mark.parametrize("operations", ["layers", "all"])
 def test_training_with_simulated_rounding(operations: Any, model: Any, batches: list[torch.Tensor]) -> None:
     spec, own = QnnpackSpec(operations=operations, least_signal=None), scheme()
@@ -314,6 +386,16 @@ def test_other_engines(engine: Any, model: Any, batches: list[torch.Tensor]) -> 
     assert torch.equal(pickle.loads(pickle.dumps(made))(batches[1]), made(batches[1]))
 
 
+@pytest.mark.filterwarnings("ignore:Please use quant_min")
+def test_values_have_seven_bits_where_sums_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = QnnpackSpec(engine="onednn", per_channel=True)
+    for there in (True, False):
+        monkeypatch.setattr("registry_quantization.eager_engine.has_dot_products", lambda there=there: there)
+        assert config(spec, training=False).activation().reduce_range is not there
+        assert config(spec, training=True).activation().activation_post_process.reduce_range is not there
+    assert not config(QnnpackSpec(), training=False).activation().reduce_range
+
+
 def test_an_engine_that_torch_lacks_is_told(model: Any, batches: list[torch.Tensor], monkeypatch: Any) -> None:
     made = scheme()(LAYERS, model, batches[:1])
 
@@ -340,7 +422,7 @@ def test_a_torch_without_eager_quantization_is_told(
         return true(name, package)
 
     monkeypatch.setattr(importlib, "import_module", gone)
-    with pytest.raises(RegistryError, match="no eager quantization any more: .*; choose the scheme xnnpack"):
+    with pytest.raises(RegistryError, match=r"no eager quantization any more: .*; choose the scheme xnnpack"):
         scheme()(LAYERS, model, batches)
 
 
@@ -392,7 +474,9 @@ def test_only_the_backbone_of_a_detector_is_rounded() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "fcn_mobilenet_v3_large"])
+@pytest.mark.parametrize(
+    "name", ["lraspp_mobilenet_v3_large", "deeplabv3_mobilenet_v3_large", "fcn_mobilenet_v3_large"]
+)
 def test_segmentation_models(name: str, tmp_path: Path) -> None:
     torch.manual_seed(0)
     own, segmenter = registry.default_registry(), lively(registry.build(name))
@@ -409,9 +493,7 @@ def test_segmentation_models(name: str, tmp_path: Path) -> None:
 
 
 def rules(spec: QnnpackSpec, name: str, *overrides: str) -> list[tuple[str, tuple[Any, ...]]]:
-    return [
-        (each.rule, each.path) for each in spec.check_model(registry.load_spec(name, overrides=list(overrides)))
-    ]
+    return [(each.rule, each.path) for each in spec.check_model(registry.load_spec(name, overrides=list(overrides)))]
 
 
 def test_misfits_are_told_without_torch() -> None:
@@ -431,7 +513,7 @@ def test_everything_rounded_is_refused_where_a_module_has_no_integers(batches: l
 
 
 @pytest.mark.slow
-def test_photographs_are_known_as_before(shared_data: Path) -> None:
+def test_photographs_are_known_as_before(shared_data: Path, tmp_path: Path) -> None:
     """Of 128 photographs, the float model gets 84 right."""
     pil = pytest.importorskip("PIL.Image")
     weights = next((shared_data / "weights_mbv3_small_torchvision").glob("*.safetensors"))
@@ -449,3 +531,37 @@ def test_photographs_are_known_as_before(shared_data: Path) -> None:
         ]
     assert hits[0] == 84
     assert hits[1] >= 78
+    assert len(made.float_layers) < 0.6 * len(layers_of(network))
+    own = registry.default_registry()
+    found = exported(own, made, target_spec(own, "torchscript"), tmp_path / "model.ts")
+    assert found.size < 0.7 * sum(each.nbytes for each in network.state_dict().values())
+
+
+@pytest.mark.slow
+def test_the_verb_trains_and_writes(dark_and_bright: Callable[[int, int], Path], tmp_path: Path) -> None:
+    from click.testing import CliRunner
+    from registry_quantization.verb.command import quantize
+    from registry_training.command_evaluate import evaluate
+
+    torch.manual_seed(0)
+    data = dark_and_bright(12, 5)
+    own = lively(
+        registry.build("mobilenet_v3_digits", overrides=["head.num_classes=2", "task.categories=[bright, dark]"])
+    )
+    registry.default_registry().save(own, tmp_path / "model.safetensors")
+    words = [tmp_path / "model.safetensors", "--data", f"{data}/", "--scheme", "qnnpack", "-o", tmp_path / "m.ts"]
+    words += ["--qat", "digits_qat", "--run", tmp_path / "run", "--workers", "0", "--format", "json"]
+    for text in ("quantization.least_signal=null", "recipe.epochs=2", "recipe.batch_size=6",
+                 "recipe.quantization_aware={observer_epochs: 1, batch_norm_epochs: 1}"):  # fmt: skip
+        words += ["--set", text]
+    result = CliRunner().invoke(quantize, list(map(str, words)))
+    assert result.exception is None, result.output
+    told = json.loads(result.stdout)
+    assert set(told["figures"]) == {"float", "ptq", "qat"}
+    found = CliRunner().invoke(evaluate, [str(tmp_path / "m.ts"), "--data", f"{data}/", "--format", "json"])
+    assert json.loads(found.stdout)["figures"] == told["figures"][told["written"]]
+
+
+@pytest.mark.slow
+def test_the_scheme_does_what_every_part_must() -> None:
+    check_part("quantization", "qnnpack")
