@@ -9,7 +9,7 @@ from registry.host import Registrar
 _SCHEMES = {
     "xnnpack": ("XnnpackSpec", "pt2e.xnnpack"),
     "x86": ("X86Spec", "pt2e.x86"),
-    "qnnpack": ("QnnpackSpec", "qnnpack"),
+    "qnnpack": ("QnnpackSpec", "eager.scheme"),
     "onnx": ("OnnxSpec", "onnx_runtime.scheme"),
     "openvino": ("OpenVINOSpec", "openvino_nncf.scheme"),
 }

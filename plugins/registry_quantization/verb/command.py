@@ -29,6 +29,11 @@ from registry_quantization.verb.asked import Training, settled
 @click.option("-o", "--output", "path", metavar="FILE", help="What to write; its suffix says for which engine.")
 @click.option("--qat", metavar="RECIPE", help="Train with simulated rounding too, as this recipe says.")
 @click.option(
+    "--qat-weights",
+    metavar="W",
+    help="Instead of --qat: weights of such a training elsewhere, a file or torchvision:ENUM.ENTRY.",
+)
+@click.option(
     "--run", "folder", default="runs/MODEL-qat", show_default=True, metavar="DIR", help="Where that training is kept."
 )
 @click.option("--resume", is_flag=True, help="Go on with the training in the folder.")
@@ -54,6 +59,7 @@ def quantize(
     scheme: str | None,
     path: str | None,
     qat: str | None,
+    qat_weights: str | None,
     folder: str,
     resume: bool,
     workers: int | None,
@@ -83,6 +89,8 @@ def quantize(
         raise click.UsageError(
             "`--resume`, `--workers` and `--device` are for a training; give --qat, or leave them out"
         )
+    if qat is not None and qat_weights is not None:
+        raise click.UsageError("`--qat` trains and `--qat-weights` are trained already; give one of them")
     registry = default_registry()
     given: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "weights": weights}
     asked = settled(registry, model, scheme, path, assignments, **given)
@@ -111,6 +119,7 @@ def quantize(
         assignments,
         {**given, "sha256": sha256, "adapt_input": adapt_input, "device": None},
         None if qat is None else Training(qat, own, resume, device, workers),
+        qat_weights,
     )
     if report is None:
         click.echo("stopped; go on by giving the same once more with --resume", err=True)

@@ -14,6 +14,8 @@ from torch import nn
 from registry.cli import output
 from registry.errors import RegistryError
 from registry.registry import Registry
+from registry.weights.fetch import locate
+from registry.weights_reference import parse_reference
 from registry_quantization.signal import LayerSignal, layer_signals, layers_of
 from registry_quantization.verb.asked import Settled, Training
 from registry_quantization.verb.beside import Side, pictures, side_by_side
@@ -80,6 +82,7 @@ def quantized(
     assignments: Sequence[str],
     settings: dict[str, Any],
     training: Training | None = None,
+    published: str | None = None,
 ) -> Report | None:
     """Quantizes a model; None where its training was asked to stop, and can go on.
 
@@ -88,6 +91,7 @@ def quantized(
         assignments: all of the user's.
         settings: others that `Registry.build` takes.
         training: with simulated rounding; None: quantize after training alone.
+        published: reference of weights that such a training gave elsewhere; instead of `training`.
 
     Raises:
         RegistryError: model and data do not fit, nothing would be left to quantize, or the file cannot be written.
@@ -102,6 +106,7 @@ def quantized(
     if training is not None:
         own = [text for text in assignments if text.startswith(("dataset.", "recipe."))]
         ready = _plan(registry, built, scheme, data, training, own)
+    known = None if published is None else _published(scheme, settled, built, published)
     batches = _batches(registry, evaluation, settled, data, assignments)
     layers = layers_of(built)
     with output.status("calibrating"):
@@ -119,6 +124,8 @@ def quantized(
         if made is None:
             return None
         models[QAT] = made
+    if known is not None:
+        models[QAT] = known
     count = min(data.limit or evaluation.pictures, evaluation.pictures)
     groups = pictures(evaluation, count, data.batch)
     sides = side_by_side(evaluation, models, output.progress(groups, "measuring", total=-(-count // data.batch)))
@@ -150,6 +157,16 @@ def _plan(
     from registry_quantization.verb.aware import planned
 
     return planned(registry, model.spec, data.name, training, assignments)
+
+
+def _published(scheme: Any, settled: Settled, model: nn.Module, reference: str) -> nn.Module:
+    if not hasattr(scheme, "published"):
+        raise RegistryError(
+            f"the scheme `{settled.scheme.type}` reads no weights of a training elsewhere; leave out --qat-weights, or choose "
+            "the scheme qnnpack"
+        )
+    made: nn.Module = scheme.published(settled.scheme, model, locate(parse_reference(reference)))
+    return made
 
 
 def _batches(

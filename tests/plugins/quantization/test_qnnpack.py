@@ -17,8 +17,8 @@ import torch
 import torch.ao.quantization as eager
 import torchvision
 from registry_export.flow import exported, target_spec
-from registry_quantization.eager_engine import config
-from registry_quantization.eager_layers import Between
+from registry_quantization.eager.engine import config
+from registry_quantization.eager.layers import Between
 from registry_quantization.signal import decibels, kind_of, layers_of
 from registry_quantization.specs import QnnpackSpec
 from torch import nn
@@ -390,7 +390,7 @@ def test_other_engines(engine: Any, model: Any, batches: list[torch.Tensor]) -> 
 def test_values_have_seven_bits_where_sums_overflow(monkeypatch: pytest.MonkeyPatch) -> None:
     spec = QnnpackSpec(engine="onednn", per_channel=True)
     for there in (True, False):
-        monkeypatch.setattr("registry_quantization.eager_engine.has_dot_products", lambda there=there: there)
+        monkeypatch.setattr("registry_quantization.eager.engine.has_dot_products", lambda there=there: there)
         assert config(spec, training=False).activation().reduce_range is not there
         assert config(spec, training=True).activation().activation_post_process.reduce_range is not there
     assert not config(QnnpackSpec(), training=False).activation().reduce_range

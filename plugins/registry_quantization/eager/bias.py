@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from registry_quantization.eager_engine import ao
-from registry_quantization.eager_layers import Between
+from registry_quantization.eager.engine import ao
+from registry_quantization.eager.layers import Between
 
 #: Most steps of a bias, half of what fits.
 _MOST = 2.0**30

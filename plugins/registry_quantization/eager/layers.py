@@ -9,9 +9,9 @@ import torch
 from registry_mobilenet.layers import Conv2dSame
 from torch import nn
 
-from registry_quantization.eager_chains import Chain, SamePadding, chains, plain
-from registry_quantization.eager_clipping import BOUNDS, ClippedObserver
-from registry_quantization.eager_engine import ao
+from registry_quantization.eager.chains import Chain, SamePadding, chains, plain
+from registry_quantization.eager.clipping import BOUNDS, ClippedObserver
+from registry_quantization.eager.engine import ao
 
 
 class Between(nn.Module):

@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils import _pytree as pytree
 
-from registry_quantization.eager_engine import ao, engine
+from registry_quantization.eager.engine import ao, engine
 from registry_quantization.specs import QnnpackSpec
 
 

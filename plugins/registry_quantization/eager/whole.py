@@ -17,8 +17,8 @@ from torchvision.models.quantization.mobilenetv3 import QuantizableSqueezeExcita
 from torchvision.ops import FrozenBatchNorm2d, SqueezeExcitation, StochasticDepth
 
 from registry.errors import RegistryError
-from registry_quantization.eager_chains import Chain, SamePadding, can_be_integer, chains, plain
-from registry_quantization.eager_engine import ao
+from registry_quantization.eager.chains import Chain, SamePadding, can_be_integer, chains, plain
+from registry_quantization.eager.engine import ao
 
 #: Modules that take integers, or become one that does. Squeeze-and-excitation and blocks become ones of this module.
 _TAKEN = (

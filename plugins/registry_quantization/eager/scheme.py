@@ -19,8 +19,8 @@ from registry.errors import RegistryError, WeightsError
 from registry.modules.split import can_split
 from registry.weights import read_state_dict
 from registry_quantization.choice import choose, inputs_of
-from registry_quantization.eager_engine import ao, config
-from registry_quantization.eager_module import EagerModule, working
+from registry_quantization.eager.engine import ao, config
+from registry_quantization.eager.module import EagerModule, working
 from registry_quantization.specs import QnnpackSpec
 
 #: Names that an error shows.
@@ -101,7 +101,7 @@ class EagerScheme:
             update={"operations": "all", "least_signal": None, "float_modules": (), "depthwise": True}
         )
         with working(told) as found:
-            from registry_quantization.eager_whole import whole
+            from registry_quantization.eager.whole import whole
 
             setting = config(told, training=True)
             own = whole(copy.deepcopy(model).train(), (), setting, training=True)
@@ -114,8 +114,8 @@ def _formed(
     spec: QnnpackSpec, model: nn.Module, inputs: list[Any], *, training: bool
 ) -> tuple[nn.Module, tuple[str, ...]]:
     """A copy with stubs and what is fused, and the names of layers that stay float."""
-    from registry_quantization.eager_layers import layers_between
-    from registry_quantization.eager_whole import whole
+    from registry_quantization.eager.layers import layers_between
+    from registry_quantization.eager.whole import whole
 
     model.eval()
     choice = choose(spec, model, inputs)
@@ -134,7 +134,7 @@ def _formed(
 
 
 def _converted(spec: QnnpackSpec, own: nn.Module) -> nn.Module:
-    from registry_quantization.eager_bias import make_room
+    from registry_quantization.eager.bias import make_room
 
     made: nn.Module = ao().convert(own.eval(), inplace=True)
     if spec.engine == "qnnpack":

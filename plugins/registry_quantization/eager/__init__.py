@@ -1,0 +1,1 @@
+"""The scheme `qnnpack`: torch's eager mode."""
