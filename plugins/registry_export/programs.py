@@ -16,9 +16,11 @@ from registry.artefacts import KEY, Artefact
 from registry.errors import RegistryError
 from registry.modules.split import can_split, dynamic_shapes, split_of
 from registry_export.common import Feed, Flat, cannot_trace, feed, quiet, read, told, write
+from registry_export.engines import require
 from registry_export.running import module_of
 from registry_export.specs import TargetSpec, TorchExportSpec
 
+_OPERATORS = b"quantized_decomposed"
 _METADATA = "metadata.json"
 
 
@@ -72,6 +74,7 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
 
     Raises:
         RegistryError: it is damaged, has no metadata, or a newer release wrote it.
+        MissingExtraError: its model is quantized, and torchao is not installed.
     """
     data, name = read(path), Path(path).name
     if not zipfile.is_zipfile(io.BytesIO(data)):
@@ -83,6 +86,8 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
             programs = {part: packed.read(f"{part}.pt2") for part in artefact.parts}
     extra = {KEY: ""}
     with quiet():
+        if _OPERATORS in data:  # which torchao brings
+            require("torchao.quantization.pt2e.quantize_pt2e", "quantize", "running a quantized program")
         if not split:
             modules = {"forward": torch.export.load(io.BytesIO(data), extra_files=extra).module()}
             artefact = Artefact.from_text(extra[KEY], name)

@@ -62,7 +62,7 @@ class TargetSpec(ExportSpec):
     ] = 1e-2
     quantized_tolerance: Annotated[
         float, Field(gt=0, le=1, description="The same for a quantized model, whose steps engines round differently.")
-    ] = 0.1
+    ] = 0.25
     agreement: Annotated[
         float, Field(ge=0, le=1, description="Least share of answers that agree: classes, or classes of pixels.")
     ] = 0.99

@@ -126,29 +126,33 @@ class Verifier:
             wanted = self.model(self.task.collate(images))
             far = distance(wanted, loaded(given))
         if is_detections(wanted):
-            self._hold(name, far, self.detection_tolerance, self.detection_agreement)
+            self._hold(name, far, self.detection_tolerance, self.detection_agreement, "detection_")
         else:
             self._hold(name, far, self.tolerance, self.agreement)
         self.found.images += len(images)
         self.found.far += far
         return wanted
 
-    def _hold(self, name: str, far: Distance, tolerance: float, least: float) -> None:
+    def _hold(self, name: str, far: Distance, tolerance: float, least: float, kind: str = "") -> None:
         if not far.share <= tolerance:
             raise RegistryError(
-                f"the exported file differs from the model on {name}: by {far.largest:.3g}, a share of {far.share:.2g} of the "
-                f"largest magnitude, and at most {tolerance:g} is allowed (export.tolerance); no file was written"
+                f"the exported file differs from the model on {name}: by {far.largest:.3g}, a share of {far.share:.2g} of "
+                f"the largest magnitude, and at most {tolerance:g} is allowed (export.{self._key(kind)}tolerance); no file "
+                "was written"
             )
         if not self._quantized:
-            self._hold_answers(name, far, least)
+            self._hold_answers(name, far, least, kind)
 
-    @staticmethod
-    def _hold_answers(name: str, far: Distance, least: float) -> None:
+    def _key(self, kind: str) -> str:
+        """What the name of the setting that counts begins with."""
+        return "quantized_" if self._quantized else kind
+
+    def _hold_answers(self, name: str, far: Distance, least: float, kind: str = "") -> None:
         agreement = far.agreement
         if agreement is not None and agreement < least:
             raise RegistryError(
                 f"the exported file answers otherwise than the model on {name}: {far.agreeing} of {far.answers} answers agree "
-                f"({agreement:.1%}), and at least {least:.1%} must (export.agreement); no file was written"
+                f"({agreement:.1%}), and at least {least:.1%} must (export.{self._key(kind)}agreement); no file was written"
             )
 
     def _count(self, outputs: Sequence[Any]) -> None:

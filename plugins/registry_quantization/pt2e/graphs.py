@@ -21,6 +21,7 @@ from torch.fx import GraphModule, Node
 from registry.errors import RegistryError
 from registry.modules.split import SplitModule, can_split, dynamic_shapes, split_of
 from registry_quantization.choice import Choice, choose, inputs_of
+from registry_quantization.pt2e.bias import make_room
 from registry_quantization.pt2e.modes import restore_norms, set_mode, settle_norms
 from registry_quantization.specs import SchemeSpec
 
@@ -71,6 +72,7 @@ class QuantizedGraph(nn.Module):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         nn.Module.__init__(self)
+        _flow()  # brings the operators
         with quiet():
             graph = torch.export.load(io.BytesIO(state.pop("program"))).module(check_guards=False)
         self.__dict__.update(state)
@@ -250,6 +252,7 @@ def _allowed(spec: SchemeSpec, captured: Captured, choice: Choice) -> Callable[[
 def _converted(prepared: GraphModule) -> GraphModule:
     with quiet():
         found: GraphModule = _flow().convert_pt2e(prepared)
+    make_room(found)
     return found
 
 

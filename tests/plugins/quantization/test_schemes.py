@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import operator
 import pickle
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -193,6 +196,51 @@ def test_ranges_before_a_hard_swish_leave_out_what_it_throws_away() -> None:
     adds = [node for node in graph.graph.nodes if str(node.target) == "aten.add.Tensor"]  # type: ignore[union-attr]
     assert [bounds_of(node) for node in adds[:2]] == [(-3.0, math.inf), (0.0, 6.0)]
     assert bounds_of(adds[-1]) is None
+
+
+@pytest.mark.parametrize("per_channel", [True, False])
+def test_biases_of_layers_with_tiny_weights_fit_into_32_bits(
+    per_channel: bool, model: Any, batches: list[torch.Tensor]
+) -> None:
+    """XNNPACK counts a bias in steps of the input's scale times the weight's, which must be less than 2^31."""
+    own = copy.deepcopy(model)
+    with torch.no_grad():
+        own.features[2].block[0][0].weight.mul_(1e-9)
+        own.features[2].block[0][1].bias.fill_(2.0)
+    spec = XnnpackSpec(least_signal=None, per_channel=per_channel)
+    made = target(spec)(spec, own, batches)
+    graph, seen = made.graph, 0
+    for node in graph.graph.nodes:
+        if str(node.target) not in ("aten.conv2d.default", "aten.linear.default"):
+            continue
+        given, weight, bias = node.args[:3]
+        scale = weight.args[1]
+        scale = torch.tensor(scale) if isinstance(scale, float) else operator.attrgetter(scale.target)(graph)
+        steps = operator.attrgetter(bias.target)(graph).abs() / (scale.double() * given.args[1])
+        assert float(steps.max()) < 2**31
+        seen += 1
+    assert seen == len(layers_of(own))
+    with torch.no_grad():
+        assert decibels(own(batches[0]), made(batches[0])) > 3
+
+
+@pytest.mark.slow
+def test_a_quantized_program_is_read_by_a_process_that_has_made_none(
+    model: Any, batches: list[torch.Tensor], tmp_path: Path
+) -> None:
+    own = registry.default_registry()
+    spec = XnnpackSpec(least_signal=None)
+    made = target(spec)(spec, model, batches)
+    exported(own, made, target_spec(own, "torch-export"), tmp_path / "model.pt2")
+    (tmp_path / "made").write_bytes(pickle.dumps(made))
+    torch.save((batches[0], made(batches[0])), tmp_path / "batch.pt")
+    script = (
+        "import pickle, torch, registry; given, wanted = torch.load('batch.pt')\n"
+        "for found in (registry.default_registry().load_artefact('model.pt2'), pickle.load(open('made', 'rb'))):\n"
+        "    torch.testing.assert_close(found(given), wanted)"
+    )
+    result = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
 
 
 @pytest.mark.slow
