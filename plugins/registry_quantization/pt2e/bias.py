@@ -1,8 +1,8 @@
 """Weights with steps so wide that biases fit into 32 bits.
 
-XNNPACK keeps a bias as a whole number of steps of input times weight, 32 bits wide. Where the input was zero on every picture, or
-a channel's weights are, the step is so small that the bias is cut off, and with it all of the model's accuracy. With wider steps
-the weights are coarser by less than the bias itself is.
+XNNPACK keeps a bias as a whole number of steps of input times weight, 32 bits wide. Where the input was zero on every picture,
+or a channel's weights are, the step is so small that the bias is cut off, and with it all of the model's accuracy. With wider
+steps the weights are coarser by less than the bias itself is.
 """
 
 from __future__ import annotations

@@ -205,8 +205,10 @@ def test_biases_of_layers_with_tiny_weights_fit_into_32_bits(
     """XNNPACK counts a bias in steps of the input's scale times the weight's, which must be less than 2^31."""
     own = copy.deepcopy(model)
     with torch.no_grad():
-        own.features[2].block[0][0].weight.mul_(1e-9)
-        own.features[2].block[0][1].bias.fill_(2.0)
+        own.features[2].block[0][1].weight.zero_()  # a ReLU behind it gives zeros
+        own.features[2].block[0][1].bias.fill_(-1.0)
+        own.features[2].block[1][0].weight.mul_(1e-9)
+        own.features[2].block[1][1].bias.fill_(500.0)
     spec = XnnpackSpec(least_signal=None, per_channel=per_channel)
     made = target(spec)(spec, own, batches)
     graph, seen = made.graph, 0
