@@ -64,7 +64,14 @@ class EagerScheme:
         with working(spec) as found:
             own, left = _formed(spec, model, inputs, training=True)
             found.prepare_qat(own.train(), inplace=True)
-            return EagerModule(own, spec, model, left, integers=False)
+            made = EagerModule(own, spec, model, left, integers=False)
+            made.apply(
+                found.disable_fake_quant
+            )  # training starts from ranges that fit, and not from those of its first batch
+            with torch.no_grad():
+                for batch in inputs:
+                    made(batch.clone())
+            return made.apply(found.enable_fake_quant)
 
     def freeze_observers(self, prepared: nn.Module) -> None:
         """Ranges stay as they are from here on."""

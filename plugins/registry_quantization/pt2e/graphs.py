@@ -174,8 +174,19 @@ class GraphScheme:
             )
         restore_norms(graph, captured.layer, norms)
         made = QuantizedGraph(graph, captured.example, captured.shapes)
+        self._find_ranges(made, inputs)
         made.__dict__["choice"] = choice
         return _finished(made, spec, model, choice)
+
+    @staticmethod
+    def _find_ranges(prepared: QuantizedGraph, inputs: Sequence[torch.Tensor]) -> None:
+        """Training starts from ranges that fit, and not from those of its first batch."""
+        own = _torchao("torchao.quantization.pt2e")
+        prepared.apply(own.disable_fake_quant)
+        with torch.no_grad():
+            for batch in inputs:
+                prepared(batch.clone())
+        prepared.apply(own.enable_fake_quant)
 
     def freeze_observers(self, prepared: nn.Module) -> None:
         """Ranges stay as they are from here on."""

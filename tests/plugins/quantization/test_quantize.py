@@ -295,6 +295,65 @@ def test_a_training_that_was_stopped_and_resumed_ends_in_the_same_model(
     assert all(torch.equal(other[key], value) for key, value in kept.items())
 
 
+@pytest.fixture
+def photographs(shared_data: Path, tmp_path: Path) -> Path:
+    """A document of real photographs, half of them to train on."""
+    path = tmp_path / "photographs.yaml"
+    root = shared_data / "caltech101_imagenet"
+    path.write_text(
+        f"kind: dataset\nname: photographs\ntype: table\nroot: {root}\nimages: images\npath_column: file\n"
+        "label_column: index\nlabels: indices\nvalidation_fraction: 0.5\n"
+    )
+    return path
+
+
+@pytest.mark.slow
+def test_training_with_simulated_rounding_is_not_worse_than_rounding(
+    shared_data: Path, photographs: Path, tmp_path: Path
+) -> None:
+    """Real weights, whose norms are folded into them, with every layer in integers."""
+    pytest.importorskip("executorch")
+    weights = shared_data / "weights_mbv3_small_torchvision" / "mobilenet_v3_small_sym_distilled_fp16.safetensors"
+    settings = ["quantization.least_signal=null", "recipe.batch_size=16", "recipe.reference_batch=null", "recipe.rate=5e-5",
+                "recipe.epochs=3", "recipe.quantization_aware={observer_epochs: 2, batch_norm_epochs: 0}"]  # fmt: skip
+    words = [word for text in settings for word in ("--set", text)]
+    result = call("mobilenet_v3_small", "--weights", weights, "--data", photographs, "--qat", "finetune_qat", *words,
+                  "--workers", "0", "--run", tmp_path / "run", "-o", tmp_path / "model.pte", "--format", "json")  # fmt: skip
+    assert result.exception is None, result.output
+    told = json.loads(result.stdout)
+    assert told["pictures"] == 64
+    assert told["figures"]["float"]["top1"] > 0.6  # 84 of all 128
+    assert told["figures"]["qat"]["top1"] >= told["figures"]["ptq"]["top1"] > 0.5
+    assert (told["written"], told["float_layers"]) == ("qat", [])
+    assert (tmp_path / "model.pte").stat().st_size < 3e6
+
+
+@pytest.mark.slow
+def test_rounding_costs_at_most_three_of_128_photographs(shared_data: Path) -> None:
+    import csv
+
+    from PIL import Image
+
+    weights = shared_data / "weights_mbv3_small_torchvision" / "mobilenet_v3_small_sym_distilled_fp16.safetensors"
+    model: Any = registry.build("mobilenet_v3_small", weights=weights).eval()
+    task = own().task(model.spec)
+    folder = shared_data / "caltech101_imagenet"
+    with (folder / "labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    inputs = [task.preprocess(Image.open(folder / "images" / row["file"]).convert("RGB")) for row in rows]
+    labels = torch.tensor([int(row["index"]) for row in rows])
+    batches = list(torch.stack(inputs).split(32))
+    spec = XnnpackSpec()
+    made = own().host.target(spec)(spec, model, batches)
+
+    def hits(found: nn.Module) -> int:
+        with torch.no_grad():
+            return int((torch.cat([found(batch).argmax(1) for batch in batches]) == labels).sum())
+
+    assert hits(model) == 84
+    assert hits(made) >= 81
+
+
 def test_norms_and_ranges_stand_still_from_their_epochs_on() -> None:
     class Told:
         def __init__(self) -> None:
