@@ -22,7 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[1]
-VALIDATE = [sys.executable, "-m", "registry.cli", "validate"]
+#: Scripts of the environment that this runs in come first.
+PLACES = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+VALIDATE = [shutil.which("registry", path=PLACES) or "registry", "validate"]
 PROBE = "import sys; from registry.cli import main\ntry: main()\nfinally: assert 'torch' not in sys.modules"
 
 
@@ -61,9 +63,7 @@ def _start(folder: Path, rounds: int) -> None:
 
 
 def _throughput(folder: Path, rounds: int, count: int) -> None:
-    peer = shutil.which(
-        "check-jsonschema", path=os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-    )
+    peer = shutil.which("check-jsonschema", path=PLACES)
     if peer is None:
         print("throughput: not measured, as check-jsonschema is not installed: pip install check-jsonschema")
         return
