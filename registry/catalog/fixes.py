@@ -17,14 +17,16 @@ from registry.source import LINE_BREAK, Span
 from registry.source.scalars import resolve
 
 
-def apply_fixes(diagnostics: Iterable[Diagnostic], files: Iterable[str | os.PathLike[str]]) -> dict[str, int]:
-    """Writes every fix into its file, and says how many were made by file; each file is replaced whole or left alone.
+def apply_fixes(
+    diagnostics: Iterable[Diagnostic], files: Iterable[str | os.PathLike[str]]
+) -> tuple[dict[str, int], list[str]]:
+    """Writes every fix into its file; each file is replaced whole or left alone.
 
     Args:
         files: the only files that may be changed.
 
-    Raises:
-        RegistryError: a file cannot be read or written; those before it are done.
+    Returns:
+        how many fixes were made by file, and what is told of files that cannot be read or written.
     """
     allowed = {os.path.realpath(file) for file in files}
     wanted: dict[str, list[Fix]] = {}
@@ -32,8 +34,14 @@ def apply_fixes(diagnostics: Iterable[Diagnostic], files: Iterable[str | os.Path
         fix = diagnostic.fix
         if fix is not None and os.path.realpath(fix.span.file) in allowed:
             wanted.setdefault(fix.span.file, []).append(fix)
-    done = {file: _fix_file(Path(file), fixes) for file, fixes in wanted.items()}
-    return {file: count for file, count in done.items() if count}
+    done: dict[str, int] = {}
+    failed: list[str] = []
+    for file, fixes in wanted.items():
+        try:
+            done[file] = _fix_file(Path(file), fixes)
+        except RegistryError as error:
+            failed.append(str(error))
+    return {file: count for file, count in done.items() if count}, failed
 
 
 def _fix_file(path: Path, fixes: list[Fix]) -> int:

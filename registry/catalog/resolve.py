@@ -106,14 +106,21 @@ class Resolver:
 
     def _laid(self, base: Mapping, over: Mapping, by: Document, above: tuple[Document, ...]) -> Mapping:
         if by.kind == "model":
+            wrong: list[Diagnostic] = []
             for key in PART_KINDS:
                 entry = over.entries.get(key)
                 if entry is None:
                     continue
-                part = self._part(key, entry.node, by, above)
+                try:
+                    part = self._part(key, entry.node, by, above)
+                except SpecError as error:  # the other parts may be wrong too
+                    wrong += error.diagnostics
+                    continue
                 if part is not entry.node:  # named anew, so nothing of the old part is kept
                     base = base.without(key)
                     over = Mapping({**over.entries, key: Entry(entry.key_span, part)}, over.span)
+            if wrong:
+                raise SpecError(wrong)
         merged = merge(base, over)
         assert isinstance(merged, Mapping)
         return merged

@@ -75,7 +75,9 @@ def translate(
     found: dict[tuple[str | int, ...], list[Any]] = {}
     if len(items) > _MOST:
         text = f"there are {len(items) - _MOST:,} more mistakes in this document, which are not told"
-        yield Diagnostic("REG006", "error", text, Place((), root, None).span, f"mend the first {_MOST}, and look again")
+        where = locate(root, (*prefix, *items[_MOST]["loc"]))  # the first that is not told
+        span = where.key_span or where.span
+        yield Diagnostic("REG006", "error", text, span, f"mend the first {_MOST}, and look again")
     for item in items[:_MOST]:
         found.setdefault(locate(root, (*prefix, *item["loc"])).path, []).append(item)
     for path, items in found.items():

@@ -95,6 +95,7 @@ def main() -> None:
     atexit.register(gc.freeze)  # the process ends: nothing is left to look for garbage in
     warnings.showwarning = _show_warning(warnings.showwarning)
     warnings.simplefilter("always", RegistryWarning)
+    _usable_streams()
     try:
         cli.main(prog_name="registry")
     except SpecError as error:
@@ -105,6 +106,21 @@ def main() -> None:
     except RegistryError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(2 if isinstance(error, (UnknownNameError, ConflictError)) else 1)
+    except OSError as error:  # such as a full disk behind the output, or a working folder that is gone
+        told = error.strerror or str(error)
+        click.echo(f"error: {told}{f': {error.filename}' if error.filename else ''}", err=True)
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # what waits in it cannot be written at the end either
+        sys.exit(1)
+
+
+def _usable_streams() -> None:
+    """Streams that are closed lead nowhere, and characters that a terminal does not have are escaped."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115  # open until the process ends
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _show_warning(usual: Any) -> Any:

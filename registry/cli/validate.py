@@ -13,10 +13,10 @@ import click
 from registry.cli import metadata_later, output
 from registry.cli.reports import FORMATS, Report
 from registry.diagnostics import Diagnostic, errors
+from registry.errors import RegistryError
 
 if TYPE_CHECKING:
     from registry.catalog import Validation
-    from registry.registry import Registry
 
 _STDIN = "<stdin>"
 
@@ -57,28 +57,29 @@ def command(
 
     Exit codes: 0 all is well, 1 errors (with --strict, warnings too), 2 the command was used wrongly.
     """
-    report = _validate(paths, exclude, fix=fix, deep=deep, strict=strict, jobs=jobs)
+    files = _files(paths, exclude)
+    if output_file is not None and os.path.realpath(output_file) in map(os.path.realpath, files):
+        raise click.UsageError(
+            f"`--output {output_file}` is one of the files to check, and would be replaced by the report"
+        )
+    fixed = not fix or _fix(files)
+    report = _validate(paths, files, deep=deep, strict=strict, jobs=jobs)
     usual = "github" if os.environ.get("GITHUB_ACTIONS") == "true" else "text"
     shown = usual if output_file is not None else output_format or usual
     click.echo(report.render(shown, color=sys.stdout.isatty()))
     if output_file is not None:
         report.write(output_format or "json", output_file)
     found = report.diagnostics
-    if [d for d in found if d.severity != "note"] if strict else errors(found):
+    if not fixed or ([d for d in found if d.severity != "note"] if strict else errors(found)):
         sys.exit(1)
 
 
-def _validate(
-    paths: Sequence[str], exclude: Sequence[str], *, fix: bool, deep: bool, strict: bool, jobs: int | None
-) -> Report:
+def _validate(paths: Sequence[str], files: Sequence[Path], *, deep: bool, strict: bool, jobs: int | None) -> Report:
     from registry import default_registry
     from registry.catalog import each_once, validate_each
 
     metadata_later.put_off()
     registry = default_registry()
-    files = _files(paths, exclude)
-    if fix:
-        _fix(registry, files)
     run = registry.validation(deep=deep)
     found: list[Diagnostic] = []
     # one after the other where torch runs, which has its own threads
@@ -86,7 +87,7 @@ def _validate(
     for diagnostics in output.progress(results, "validating", total=len(files), shown=deep):
         found += diagnostics
     if "-" in paths:
-        found += run.text(sys.stdin.buffer.read(), _STDIN)
+        found += run.text(_standard_input(), _STDIN)
     names = [*map(os.fspath, files), *([_STDIN] if "-" in paths else [])]
     if not paths:
         library = registry.library
@@ -116,11 +117,22 @@ def _files(paths: Sequence[str], exclude: Sequence[str]) -> list[Path]:
     return found
 
 
-def _fix(registry: Registry, files: Sequence[Path]) -> None:
-    """Makes every fix in the files; what was fixed is told on the error stream."""
+def _standard_input() -> bytes:
+    if sys.stdin is None:
+        raise RegistryError("there is no standard input to read; it is closed")
+    return sys.stdin.buffer.read()
+
+
+def _fix(files: Sequence[Path]) -> bool:
+    """Makes every fix in the files; what was fixed, and what could not be, is told on the error stream; False for it."""
+    from registry import default_registry
     from registry.catalog import apply_fixes, each_once
 
-    run = registry.validation()
+    run = default_registry().validation()
     found = each_once([diagnostic for file in files for diagnostic in run.file(file)])
-    for name, count in apply_fixes(found, files).items():
+    done, failed = apply_fixes(found, files)
+    for name, count in done.items():
         click.echo(f"fixed {count} name{'s' if count > 1 else ''} in {name}", err=True)
+    for text in failed:
+        click.echo(f"error: {text}", err=True)
+    return not failed

@@ -23,7 +23,7 @@ import registry
 from registry.catalog import apply_fixes
 from registry.cli.group import main
 from registry.diagnostics import Diagnostic, Fix
-from registry.errors import RegistryError, RegistryWarning, UnknownNameError
+from registry.errors import RegistryWarning, UnknownNameError
 from registry.registry import Registry
 from registry.source import Source, Span
 from registry.specs import BackboneSpec, FeatureMap, HeadSpec, Listed, Rename, Spec, TaskSpec
@@ -377,39 +377,54 @@ def test_a_name_that_is_no_longer_there_is_left() -> None:
     found = found_in(OLD)
     for text in (NEW, "# a new line\n" + OLD, OLD.replace("  MINE", "  M"), "", "kind: model\n"):
         path = write("m.yaml", text)
-        assert apply_fixes(found, ["m.yaml"]) == {}
+        assert apply_fixes(found, ["m.yaml"]) == ({}, [])
         assert path.read_text() == text
 
 
 def test_other_changes_of_the_file_are_kept() -> None:
     found = found_in(OLD)
     path = write("m.yaml", OLD + "accepts: [REG201]  # added meanwhile\n")
-    assert apply_fixes(found, ["m.yaml"]) == {"m.yaml": 1}
+    assert apply_fixes(found, ["m.yaml"]) == ({"m.yaml": 1}, [])
     assert path.read_text() == NEW + "accepts: [REG201]  # added meanwhile\n"
 
 
 def test_a_file_that_went_is_an_error() -> None:
     found = found_in(OLD)
     Path("m.yaml").unlink()
-    with pytest.raises(RegistryError, match=r"^m\.yaml cannot be fixed: No such file or directory$"):
-        apply_fixes(found, ["m.yaml"])
+    assert apply_fixes(found, ["m.yaml"]) == ({}, ["m.yaml cannot be fixed: No such file or directory"])
     assert os.listdir() == []
 
 
 def test_a_file_that_is_no_text_any_more_is_an_error() -> None:
     found = found_in(OLD)
     Path("m.yaml").write_bytes(b"\xff" + OLD.encode())
-    with pytest.raises(RegistryError, match=r"^m\.yaml cannot be fixed: "):
-        apply_fixes(found, ["m.yaml"])
+    done, (told,) = apply_fixes(found, ["m.yaml"])
+    assert done == {}
+    assert told.startswith("m.yaml cannot be fixed: ")
     assert Path("m.yaml").read_bytes() == b"\xff" + OLD.encode()
 
 
-def test_files_before_one_that_fails_are_done() -> None:
+def test_files_beside_one_that_fails_are_done() -> None:
     found = (*found_in(OLD, "a.yaml"), *found_in(OLD, "b.yaml"))
     Path("b.yaml").unlink()
-    with pytest.raises(RegistryError, match=r"^b\.yaml cannot be fixed"):
-        apply_fixes(found, ["a.yaml", "b.yaml"])
+    Path("a.yaml").rename("c.yaml")  # the last is done too
+    found = (*found, *found_in(OLD, "a.yaml"))
+    done, failed = apply_fixes(found, ["b.yaml", "a.yaml"])
+    assert (done, failed) == ({"a.yaml": 1}, ["b.yaml cannot be fixed: No such file or directory"])
     assert Path("a.yaml").read_text() == NEW
+
+
+@pytest.mark.usefixtures("unprivileged")
+def test_one_file_that_must_not_be_written_keeps_no_other_from_its_fix_and_its_report() -> None:
+    write("a.yaml", OLD).chmod(0o444)
+    write("b.yaml", OLD.replace("name: mine", "name: other"))
+    Path("c.yaml").write_text("kind: model\nname: third\nextends: mobilenet_v3_small\nhed: 1\n")
+    done = run("--fix", "a.yaml", "b.yaml", "c.yaml")
+    assert done.code == 1
+    assert done.err == "fixed 1 name in b.yaml\nerror: a.yaml cannot be fixed: Permission denied\n"
+    assert "c.yaml:4:1: error: unknown key `hed`" in done.out
+    assert "a.yaml:" in done.out
+    assert "b.yaml:" not in done.out
 
 
 def test_nothing_is_written_outside_the_given_files(tmp_path: Path) -> None:
@@ -420,7 +435,7 @@ def test_nothing_is_written_outside_the_given_files(tmp_path: Path) -> None:
             Path(name).symlink_to(outside)
         span = Span(Source(name, "licence: MIT\n"), 1, 1, 1, 8)
         mistake = Diagnostic("REG114", "warning", "old", span, fix=Fix(span, "license"))
-        assert apply_fixes([mistake], ["m.yaml"]) == {}
+        assert apply_fixes([mistake], ["m.yaml"]) == ({}, [])
     assert outside.read_text() == "licence: MIT\n"
 
 

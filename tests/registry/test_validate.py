@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import os
+import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
@@ -579,3 +580,57 @@ def test_elsewhere_mistakes_are_texts(value: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("GITHUB_ACTIONS", value)
     write({"m.yaml": wrong("a")})
     assert run("m.yaml").out.startswith("m.yaml:4:7: error: ")
+
+
+# ---- what must not be lost, and where output cannot go ---------------------------------------------------------------
+
+
+def test_the_report_never_replaces_a_file_that_is_checked() -> None:
+    Path("m.yaml").write_text(heir())
+    os.symlink("m.yaml", "link.json")
+    for output in ("m.yaml", "./m.yaml", "link.json"):
+        done = run("m.yaml", "--format", "json", "--output", output)
+        assert done.code == 2
+        assert f"`--output {output}` is one of the files to check" in done.err
+        assert Path("m.yaml").read_text() == heir()
+
+
+def test_every_part_of_an_unknown_name_is_told_at_once() -> None:
+    lines = ["recipe: finetun", "quantization: int88", "backbone: resnet5", "head: foo", "task: detecton"]
+    Path("m.yaml").write_text(heir(*lines))
+    assert found("m.yaml") == [
+        f"m.yaml:{number}:{line.index(':') + 3} REG108" for number, line in enumerate(lines, start=4)
+    ]
+
+
+def test_mistakes_that_are_not_told_are_counted_where_they_are() -> None:
+    Path("m.yaml").write_text(heir(*(f"k{number}: 1" for number in range(400))))
+    told = json.loads(run("m.yaml", "--format", "json").out)
+    assert {each["file"] for each in told} == {"m.yaml"}
+    (counted,) = [each for each in told if each["rule"] == "REG006"]
+    assert (counted["line"], counted["column"]) == (304, 1)  # of the first of a hundred, 300 being told
+
+
+CLOSED = {
+    "a full disk": ("m.yaml > /dev/full", 1, "error: No space left on device"),
+    "no output": ("m.yaml >&-", 1, ""),
+    "no input": ("- <&-", 1, "error: there is no standard input to read; it is closed"),
+    "no errors": ("m.yaml 2>&-", 1, ""),
+    "a folder that is gone": (". ", 1, "error: No such file or directory"),
+    "a terminal of few characters": ("m.yaml", 1, ""),
+}
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("name", CLOSED)
+def test_streams_that_fail_are_one_line(name: str, tmp_path: Path) -> None:
+    words, code, told = CLOSED[name]
+    Path("m.yaml").write_text(heir("hed: 1  # ünïcode ✓"))
+    before = "mkdir gone && cd gone && rmdir ../gone && " if "gone" in name else ""
+    env = {**os.environ, **({"PYTHONIOENCODING": "latin-1"} if "terminal" in name else {})}
+    command = f"{before}{sys.executable} -m registry.cli validate {words}"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, check=False, env=env)
+    assert done.returncode == code
+    assert done.stderr.decode().strip() == told
+    if "terminal" in name:
+        assert rb"\u2713" in done.stdout
