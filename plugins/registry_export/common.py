@@ -7,6 +7,7 @@ import io
 import logging
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -177,6 +178,22 @@ def mute() -> Iterator[None]:
         os.dup2(kept, 2)
         os.close(kept)
         os.close(nothing)
+
+
+#: One thread at a time, as torch's engine of integers is the process's.
+_ENGINE = threading.RLock()
+
+
+@contextlib.contextmanager
+def eager_engine(name: str) -> Iterator[None]:
+    """torch's engine of eager integers, for one thread at a time; the one before is put back, after an error too."""
+    with _ENGINE:
+        before = torch.backends.quantized.engine
+        torch.backends.quantized.engine = name
+        try:
+            yield
+        finally:
+            torch.backends.quantized.engine = before
 
 
 def write(path: str | os.PathLike[str], data: bytes) -> None:

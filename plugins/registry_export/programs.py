@@ -24,6 +24,24 @@ _OPERATORS = b"quantized_decomposed"
 _METADATA = "metadata.json"
 
 
+class _Part(nn.Module):
+    """A part under a name of its own: a program whose first module is called `graph`, as quantized ones, cannot be loaded."""
+
+    def __init__(self, part: nn.Module) -> None:
+        super().__init__()
+        self.part = part
+        self.eval()
+
+    def forward(self, *tensors: torch.Tensor) -> Any:
+        """Runs it."""
+        return self.part(*tensors)
+
+
+def _together(axes: tuple[Any, ...] | None) -> tuple[Any, ...] | None:
+    """The axes of each input as those of the one argument that holds all of them."""
+    return None if axes is None else (axes,)
+
+
 def traced(spec: TargetSpec, model: nn.Module, fed: Feed) -> dict[str, torch.export.ExportedProgram]:
     """The programs of a model: `forward`, or one for each of its parts.
 
@@ -39,7 +57,9 @@ def traced(spec: TargetSpec, model: nn.Module, fed: Feed) -> dict[str, torch.exp
     with told(spec, model):
         examples = split.examples(fed.example)
         return {
-            name: torch.export.export(part, examples[name], dynamic_shapes=dynamic_shapes(split, name))
+            name: torch.export.export(
+                _Part(part), examples[name], dynamic_shapes=_together(dynamic_shapes(split, name))
+            )
             for name, part in split.parts.items()
         }
 

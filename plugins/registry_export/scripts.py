@@ -19,7 +19,7 @@ from torch import nn
 
 from registry.artefacts import KEY, Artefact
 from registry.errors import RegistryError
-from registry_export.common import Feed, Flat, feed, quiet, read, told, write
+from registry_export.common import Feed, Flat, eager_engine, feed, quiet, read, told, write
 from registry_export.forms import tensors_as
 from registry_export.running import module_of
 from registry_export.specs import TorchScriptSpec
@@ -85,12 +85,8 @@ def _engine(engine: str | None, name: str) -> Iterator[None]:
         return
     if engine not in torch.backends.quantized.supported_engines:
         raise RegistryError(f"{name} was made for the engine `{engine}`, which this torch is built without")
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = engine
-    try:
+    with eager_engine(engine):
         yield
-    finally:
-        torch.backends.quantized.engine = before
 
 
 def _results(output: Any) -> Any:

@@ -94,7 +94,11 @@ def _within(spec: SchemeSpec, model: nn.Module, layers: dict[str, nn.Module]) ->
     reached = {id(module) for part in split_of(model).parts.values() for module in part.modules()}
     named = {name for name, layer in layers.items() if id(layer) in reached}
     if spec.scope == "backbone":
-        named = {name for name in named if name.startswith(f"{BACKBONE}.")}
+        named = {name for name in named if BACKBONE in name.split(".")}
+        if not named:
+            raise RegistryError(
+                f"no layer is inside of a module called `{BACKBONE}`; quantize every part with quantization.scope: all"
+            )
     return named
 
 

@@ -184,3 +184,35 @@ def test_it_is_trained_stopped_resumed_and_evaluated_by_the_commands(
     told_of = json.loads(shown)
     assert told_of["pictures"] == len(told_of["worst"]) == 3
     assert told_of["figures"][headline] == pytest.approx(best, abs=1e-6)
+
+
+def checkpoint(python: Path, run_alone: RunAlone, folder: Path, model: str, settings: list[str]) -> Path:
+    """A model of random weights, kept as a trained one is."""
+    script = (
+        "import sys, torch, registry; torch.manual_seed(0); "
+        "model = registry.build(sys.argv[1], overrides=sys.argv[3:]).eval(); "
+        "registry.default_registry().save(model, sys.argv[2])"
+    )
+    path = folder / "model.safetensors"
+    run_alone(python, "-c", script, model, path, *settings, cwd=folder, OMP_NUM_THREADS="1")
+    return path
+
+
+@pytest.mark.slow
+def test_a_new_task_is_exported_quantized_and_measured_as_files(
+    python: Path, run_alone: RunAlone, tmp_path: Path
+) -> None:
+    pytest.importorskip("executorch")
+    data, settings = walls(tmp_path / "data")
+    own = [text for text in settings if not text.startswith("recipe.")]
+    model = checkpoint(python, run_alone, tmp_path, "depth_mnv3_small", own)
+    cli = [python, "-m", "registry.cli"]
+    run_alone(*cli, "export", model, "--target", "onnx", "-o", "model.onnx", cwd=tmp_path, OMP_NUM_THREADS="1")
+    words = ["--data", data, "-o", "model.pte", "--set", "quantization.least_signal=null", "--format", "json"]
+    shown = run_alone(*cli, "quantize", model, *words, cwd=tmp_path, OMP_NUM_THREADS="1")
+    told = json.loads(shown)
+    assert told["float_layers"] == []
+    for name, file in (("float", model), ("float", "model.onnx"), ("ptq", "model.pte")):
+        found = run_alone(*cli, "evaluate", file, "--data", data, "--format", "json", cwd=tmp_path, OMP_NUM_THREADS="1")
+        for key, value in json.loads(found)["figures"].items():
+            assert value == pytest.approx(told["figures"][name][key], abs=5e-3)

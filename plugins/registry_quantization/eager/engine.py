@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
-from registry_export.common import quiet
+from registry_export.common import eager_engine, quiet
 
 from registry.errors import RegistryError
 from registry_quantization.dot_products import has_dot_products
@@ -32,7 +32,7 @@ def ao(name: str = "torch.ao.quantization") -> Any:
 
 @contextlib.contextmanager
 def engine(name: str) -> Iterator[None]:
-    """Packs and runs integers with that engine; the one before is put back, after an error too.
+    """Packs and runs integers with that engine, for one thread at a time; the one before is put back, after an error too.
 
     Raises:
         RegistryError: this torch is built without it.
@@ -43,12 +43,8 @@ def engine(name: str) -> Iterator[None]:
             f"this torch is built without the engine `{name}`; "
             + (f"write quantization.engine={' or '.join(there)}" if there else "choose the scheme xnnpack")
         )
-    before = torch.backends.quantized.engine
-    torch.backends.quantized.engine = name
-    try:
+    with eager_engine(name):
         yield
-    finally:
-        torch.backends.quantized.engine = before
 
 
 def config(spec: QnnpackSpec, *, training: bool) -> Any:

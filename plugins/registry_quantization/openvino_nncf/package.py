@@ -40,4 +40,4 @@ def nncf() -> Any:
 
 
 def _required() -> Any:
-    return require("nncf", "openvino", "quantizing for OpenVINO")
+    return require("nncf", "quantize", "quantizing for OpenVINO")

@@ -15,11 +15,13 @@ from typing import Any
 import torch
 from registry_export.common import quiet
 from registry_export.engines import require
+from registry_export.specs import TorchExportSpec
 from torch import nn
 from torch.fx import GraphModule, Node
 
 from registry.errors import RegistryError
 from registry.modules.split import SplitModule, can_split, dynamic_shapes, split_of
+from registry.specs import ModelSpec
 from registry_quantization.choice import Choice, choose, inputs_of
 from registry_quantization.pt2e.bias import make_room
 from registry_quantization.pt2e.modes import restore_norms, set_mode, settle_norms
@@ -244,7 +246,8 @@ def _whole(model: nn.Module, inputs: Sequence[torch.Tensor]) -> Captured:
     batch = torch.cat([example, example])
     free: dict[int, Any] = {0: torch.export.Dim("batch", min=1, max=_LARGEST_BATCH)}
     sizes = {tuple(each.shape[2:]) for each in inputs}
-    if len(sizes) > 1:
+    own = getattr(model, "spec", None)  # whose pre-processing may leave the size to the picture
+    if len(sizes) > 1 or (isinstance(own, ModelSpec) and "height" in TorchExportSpec().axes(own)):
         free |= {2: torch.export.Dim.AUTO, 3: torch.export.Dim.AUTO}
     return capture(model, (batch,), (free,), {name: name for name, _ in model.named_modules()})
 

@@ -11,6 +11,8 @@ from registry_training.evaluation import Evaluation
 from registry_training.measuring import Group, Measured, groups
 from torch import nn
 
+from registry.errors import RegistryError
+
 
 @dataclass
 class Side:
@@ -38,13 +40,19 @@ def side_by_side(evaluation: Evaluation, models: Mapping[str, nn.Module], found:
 
     Raises:
         ImageError: a picture cannot be read.
+        RegistryError: a model fails on one.
     """
     results: dict[str, list[Measured]] = {name: [] for name in models}
     sides = {name: Side() for name in models}
     for group in found:
         exact: Any = None
         for name, model in models.items():
-            output = group.run(model, evaluation.task)
+            try:
+                output = group.run(model, evaluation.task)
+            except RuntimeError as error:  # torch's own, such as for a size that a graph does not take
+                shapes = ", ".join(sorted({str(tuple(image.shape)) for image in group.images}))
+                told = str(error).partition("\n")[0]
+                raise RegistryError(f"the {name} model fails on inputs of {shapes}: {told}") from error
             exact = output if exact is None else exact
             sides[name].far += distance(exact, output)
             results[name] += group.results(evaluation.task, output)

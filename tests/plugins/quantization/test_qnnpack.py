@@ -565,3 +565,27 @@ def test_the_verb_trains_and_writes(dark_and_bright: Callable[[int, int], Path],
 @pytest.mark.slow
 def test_the_scheme_does_what_every_part_must() -> None:
     check_part("quantization", "qnnpack")
+
+
+def test_threads_do_not_take_each_others_engine() -> None:
+    import threading
+
+    from registry_quantization.eager.engine import engine
+
+    usual = torch.backends.quantized.engine
+    entered, seen = threading.Event(), []
+
+    def other() -> None:
+        entered.set()
+        with engine("qnnpack"):
+            seen.append(torch.backends.quantized.engine)
+
+    thread = threading.Thread(target=other)
+    with engine("qnnpack"):
+        thread.start()
+        entered.wait()
+        thread.join(0.2)
+        assert seen == []  # it waits
+    thread.join()
+    assert seen == ["qnnpack"]
+    assert torch.backends.quantized.engine == usual
