@@ -17,6 +17,8 @@ from registry.tasks import Task
 from registry_export.compare import Distance, distance, is_detections, scores_of
 from registry_export.specs import TargetSpec
 
+#: Pictures on which the parts of a detector are compared.
+_PARTS = 2
 #: Makes a file anew under changed settings of the model, and loads it.
 Again = Callable[[], nn.Module]
 
@@ -88,6 +90,8 @@ class Verifier:
                 "--set export.dynamic=[batch,height,width]"
             )
         if is_detections(outputs[0]):
+            if isinstance(loaded, SplitModule):
+                self._compare_parts(loaded, inputs[:_PARTS])
             outputs.append(self._compare(loaded, "blank", [blank]))
             self._count(outputs)
             self._few(loaded, [*inputs, ("blank", blank)], [output[0] for output in outputs], again)
@@ -133,15 +137,27 @@ class Verifier:
         self.found.far += far
         return wanted
 
+    def _compare_parts(self, loaded: nn.Module, inputs: Sequence[tuple[str, torch.Tensor]]) -> None:
+        """Compares what each part gives, which tells on pictures without an answer too."""
+        own, file = split_of(self.model), split_of(loaded)
+        with torch.no_grad():
+            for name, image in inputs:
+                for part, given in own.examples([image.clone()]).items():
+                    far = distance(own.call(part, *given), file.call(part, *given))
+                    self._hold_numbers(f"{name}, in what the part `{part}` gives", far, self.tolerance)
+
     def _hold(self, name: str, far: Distance, tolerance: float, least: float, kind: str = "") -> None:
+        self._hold_numbers(name, far, tolerance, kind)
+        if not self._quantized:
+            self._hold_answers(name, far, least, kind)
+
+    def _hold_numbers(self, name: str, far: Distance, tolerance: float, kind: str = "") -> None:
         if not far.share <= tolerance:
             raise RegistryError(
                 f"the exported file differs from the model on {name}: by {far.largest:.3g}, a share of {far.share:.2g} of "
                 f"the largest magnitude, and at most {tolerance:g} is allowed (export.{self._key(kind)}tolerance); no file "
                 "was written"
             )
-        if not self._quantized:
-            self._hold_answers(name, far, least, kind)
 
     def _key(self, kind: str) -> str:
         """What the name of the setting that counts begins with."""

@@ -15,6 +15,7 @@ from registry_export.compare import distance
 from registry_export.engines import EngineModule
 
 import registry
+from registry.errors import RegistryError
 from registry.modules.split import SplitModule
 
 #: Targets, each with its suffix and the package it needs.
@@ -194,3 +195,27 @@ def test_detections_are_matched_whatever_their_order() -> None:
     assert distance(wanted, none).agreement == 0
     other = [{**wanted[0], "labels": torch.tensor([1, 3])}]
     assert distance(wanted, other).agreeing == 1
+
+
+def test_parts_that_differ_are_found_where_no_picture_has_an_answer(tmp_path: Path, photos: list[Path]) -> None:
+    from registry_export.verify import Verifier
+
+    made = registry.default_registry()
+    model = lively(**DETECTOR)
+    path = exported(model, "torch-export", tmp_path / "model.pt2", photos).path
+    loaded: Any = made.load_artefact(path)
+    model.roi_heads.score_thresh = loaded.model.roi_heads.score_thresh = 2.0  # no score is that high
+    task, inputs = made.task(model.spec), [("photo", inputs_of(model, 1)[0])]
+    verifier = Verifier(flow.target_spec(made, "torch-export"), model, task)
+    assert verifier.run(loaded, inputs, torch.zeros(3, 96, 96), lambda: loaded).cases == {"none": 2}
+    right = loaded.replaced["dense"]
+
+    class Doubled(torch.nn.Module):
+        def forward(self, *given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            return tuple(2 * each for each in right(*given))
+
+    loaded.replaced["dense"] = Doubled()
+    with pytest.raises(RegistryError, match="on photo, in what the part `dense` gives"):
+        Verifier(flow.target_spec(made, "torch-export"), model, task).run(
+            loaded, inputs, torch.zeros(3, 96, 96), lambda: loaded
+        )
