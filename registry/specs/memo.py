@@ -51,7 +51,7 @@ def per_spec(function: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S
         if found is None or not all(map(operator.is_, found[0], others)):  # identities change in a deep copy
             if len(kept.results) == _MOST:
                 kept.results.clear()
-            found = kept.results[key] = others, function(spec, *others)  # type: ignore[call-arg]
+            found = kept.results[key] = others, function(spec, *others)  # type: ignore[call-arg]  # by position alone
         result: R = found[1]
         return result
 
