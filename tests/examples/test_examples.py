@@ -10,10 +10,9 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
+from example_data import rectangles, walls
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = sorted(path.parent for path in (ROOT / "examples").glob("*/pyproject.toml"))
@@ -109,38 +108,16 @@ augmentation: null
 UPDATES = 16 * 3
 
 
-def rectangles(folder: Path) -> tuple[str, list[str]]:
-    """Pictures of a rectangle each, red or blue, as a folder in COCO's format."""
-    (folder / "annotations").mkdir(parents=True)
-    for split, count in (("train", 6), ("val", 3)):
-        (folder / f"{split}2017").mkdir()
-        held: dict[str, Any] = {"images": [], "annotations": []}
-        held["categories"] = [{"id": 1, "name": "red"}, {"id": 2, "name": "blue"}]
-        for index in range(1, count + 1):
-            picture = Image.new("RGB", (64, 64), (30, 30, 30))
-            picture.paste((255, 0, 0) if index % 2 else (0, 0, 255), (8, 8, 40, 40))
-            picture.save(folder / f"{split}2017" / f"{index}.png")
-            held["images"].append({"id": index, "file_name": f"{index}.png", "width": 64, "height": 64})
-            box = {"bbox": [8, 8, 32, 32], "area": 1024, "iscrowd": 0, "category_id": 2 - index % 2}
-            held["annotations"].append({"id": index, "image_id": index, **box})
-        (folder / "annotations" / f"instances_{split}2017.json").write_text(json.dumps(held))
-    small = {"head.image.min_size": 64, "head.image.max_size": 64, "head.neck.channels": 16, "head.branch_channels": 16}
-    return f"{folder}/", [f"{key}={value}" for key, value in small.items()]
-
-
-def walls(folder: Path) -> tuple[str, list[str]]:
-    """Pictures of a grey, the lighter the nearer, with a depth that grows from left to right."""
-    for split, count in (("train", 6), ("validation", 3)):
-        for name in ("images", "depth"):
-            (folder / split / name).mkdir(parents=True)
-        for index in range(count):
-            depth = Image.new("I;16", (64, 64))
-            depth.putdata([500 + 300 * index + 20 * (place % 64) for place in range(64 * 64)])  # millimetres
-            depth.save(folder / split / "depth" / f"{index}.png")
-            Image.new("RGB", (64, 64), (200 - 30 * index,) * 3).save(folder / split / "images" / f"{index}.jpg")
-    document = folder / "walls.yaml"
-    document.write_text(f"kind: dataset\nname: walls\nsummary: walls\ntype: depth_pairs\nfolder: {folder}\n")
-    return str(document), ["task.preprocessing.resize=64", "head.channels=16"]
+#: Settings that make a model small.
+SETTINGS = {
+    "centernet_mnv3_small": [
+        "head.image.min_size=64",
+        "head.image.max_size=64",
+        "head.neck.channels=16",
+        "head.branch_channels=16",
+    ],
+    "depth_mnv3_small": ["task.preprocessing.resize=64", "head.channels=16"],
+}
 
 
 @pytest.mark.slow
@@ -155,10 +132,10 @@ def test_it_is_trained_stopped_resumed_and_evaluated_by_the_commands(
     run_alone: RunAlone,
     tmp_path: Path,
     model: str,
-    written: Callable[[Path], tuple[str, list[str]]],
+    written: Callable[[Path], str],
     headline: str,
 ) -> None:
-    data, settings = written(tmp_path / "data")
+    data, settings = written(tmp_path / "data"), SETTINGS[model]
     (tmp_path / "short.yaml").write_text(RECIPE)
     words = [python, "-m", "registry.cli", "train", model, "--data", data, "--recipe", tmp_path / "short.yaml"]
     words += [word for setting in settings for word in ("--set", setting)]
@@ -184,35 +161,3 @@ def test_it_is_trained_stopped_resumed_and_evaluated_by_the_commands(
     told_of = json.loads(shown)
     assert told_of["pictures"] == len(told_of["worst"]) == 3
     assert told_of["figures"][headline] == pytest.approx(best, abs=1e-6)
-
-
-def checkpoint(python: Path, run_alone: RunAlone, folder: Path, model: str, settings: list[str]) -> Path:
-    """A model of random weights, kept as a trained one is."""
-    script = (
-        "import sys, torch, registry; torch.manual_seed(0); "
-        "model = registry.build(sys.argv[1], overrides=sys.argv[3:]).eval(); "
-        "registry.default_registry().save(model, sys.argv[2])"
-    )
-    path = folder / "model.safetensors"
-    run_alone(python, "-c", script, model, path, *settings, cwd=folder, OMP_NUM_THREADS="1")
-    return path
-
-
-@pytest.mark.slow
-def test_a_new_task_is_exported_quantized_and_measured_as_files(
-    python: Path, run_alone: RunAlone, tmp_path: Path
-) -> None:
-    pytest.importorskip("executorch")
-    data, settings = walls(tmp_path / "data")
-    own = [text for text in settings if not text.startswith("recipe.")]
-    model = checkpoint(python, run_alone, tmp_path, "depth_mnv3_small", own)
-    cli = [python, "-m", "registry.cli"]
-    run_alone(*cli, "export", model, "--target", "onnx", "-o", "model.onnx", cwd=tmp_path, OMP_NUM_THREADS="1")
-    words = ["--data", data, "-o", "model.pte", "--set", "quantization.least_signal=null", "--format", "json"]
-    shown = run_alone(*cli, "quantize", model, *words, cwd=tmp_path, OMP_NUM_THREADS="1")
-    told = json.loads(shown)
-    assert told["float_layers"] == []
-    for name, file in (("float", model), ("float", "model.onnx"), ("ptq", "model.pte")):
-        found = run_alone(*cli, "evaluate", file, "--data", data, "--format", "json", cwd=tmp_path, OMP_NUM_THREADS="1")
-        for key, value in json.loads(found)["figures"].items():
-            assert value == pytest.approx(told["figures"][name][key], abs=5e-3)

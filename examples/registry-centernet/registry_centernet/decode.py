@@ -8,14 +8,19 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+from torchvision.models.detection._utils import _topk_min
+
+#: The network's maps.
+NAMES = ("heatmap", "size", "offset")
 
 
 def peaks(logits: Tensor) -> Tensor:
-    """The logits where none of the eight neighbours is greater, minus infinity elsewhere; (..., h, w).
+    """The logits where none of the eight neighbours is greater, minus infinity elsewhere; (N, C, h, w).
 
     A 3x3 max pool takes the place of suppressing overlaps.
     """
-    pooled = F.max_pool2d(logits, kernel_size=3, stride=1, padding=1)
+    maps = logits.reshape(-1, 1, *logits.shape[-2:])  # exporters know pools of four axes alone
+    pooled = F.max_pool2d(maps, kernel_size=3, stride=1, padding=1).reshape(logits.shape)
     return torch.where(logits == pooled, logits, -math.inf)
 
 
@@ -39,7 +44,7 @@ def decode(
     Returns:
         For each image `boxes`, float (D, 4), x1, y1, x2, y2 in pixels, `labels`, int64 (D), from 1, and `scores`, float (D).
     """
-    maps = (outputs[name].float() for name in ("heatmap", "size", "offset"))
+    maps = (outputs[name].float() for name in NAMES)
     rows = zip(*maps, image_sizes, strict=True)
     return [_one(*row, stride=stride, top=top, score_threshold=score_threshold) for row in rows]
 
@@ -55,15 +60,18 @@ def _one(
     score_threshold: float,
 ) -> dict[str, Tensor]:
     height, width = image_size
-    rows, columns = math.ceil(height / stride), math.ceil(width / stride)
-    found = peaks(logits[:, :rows, :columns])
-    best, index = found.flatten().topk(min(top, found.numel()))
-    label, place = index // found[0].numel(), index % found[0].numel()
-    row, column = place // found.shape[2], place % found.shape[2]
+    # rounded up, of numbers or of tensors that an exporter records; ONNX divides negative ones otherwise
+    rows, columns = (height + stride - 1) // stride, (width + stride - 1) // stride
+    found = peaks(logits[None, :, :rows, :columns])[0]
+    flat = found.flatten()
+    best, index = flat.topk(_topk_min(flat, top, 0))
+    label, place = index // (rows * columns), index % (rows * columns)
+    row, column = place // columns, place % columns
     centre = torch.stack([column, row], 1) + offset[:, row, column].T
     half = size[:, row, column].T / 2
     boxes = torch.cat([centre - half, centre + half], 1) * stride
-    boxes = torch.minimum(boxes.clamp(min=0), boxes.new_tensor([width, height] * 2))
+    limit = torch.stack([torch.as_tensor(side, dtype=boxes.dtype, device=boxes.device) for side in (width, height)])
+    boxes = torch.minimum(boxes.clamp(min=0), limit.repeat(2))
     scores = best.sigmoid()
     kept = (best > -math.inf) & (scores >= score_threshold) & (boxes[:, 2:] > boxes[:, :2]).all(1)
     return {"boxes": boxes[kept], "labels": label[kept] + 1, "scores": scores[kept]}

@@ -15,6 +15,7 @@ from registry_centernet.decode import decode
 from registry_centernet.losses import losses
 from registry_centernet.network import Network, initialise
 from registry_centernet.specs import CenterNetSpec
+from registry_centernet.split import CenterNetSplit
 from registry_centernet.targets import encode
 
 Targets = list[dict[str, Tensor]]
@@ -27,6 +28,7 @@ class CenterNet(Checked):
     Attributes:
         network: the dense part, a plain module of batches (N, C, H, W), resized and normalised, to maps.
         stride: pixels of the resized image per step of its maps.
+        score_threshold: least score of a detection.
     """
 
     def __init__(self, spec: CenterNetSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> None:
@@ -38,6 +40,7 @@ class CenterNet(Checked):
         )
         self.network = Network(spec, backbone, backbone_spec)
         self.head_spec = spec
+        self.score_threshold = spec.score_threshold
         self.in_channels = backbone_spec.in_channels
         self.stride, self.last_stride = maps[0].stride, maps[-1].stride
 
@@ -77,7 +80,7 @@ class CenterNet(Checked):
             batch.image_sizes,
             stride=self.stride,
             top=spec.detections_per_image,
-            score_threshold=spec.score_threshold,
+            score_threshold=self.score_threshold,
         )
         return cast("list[dict[str, Tensor]]", self.transform.postprocess(found, batch.image_sizes, originals))
 
@@ -85,6 +88,10 @@ class CenterNet(Checked):
         """What is computed whatever the images show: everything before peaks are chosen. Images (N, C, H, W), normalised."""
         outputs: dict[str, Tensor] = self.network(images)
         return outputs
+
+    def split(self) -> CenterNetSplit:
+        """The parts that exporters trace, and what runs between them."""
+        return CenterNetSplit(self)
 
 
 def build(spec: CenterNetSpec, backbone: nn.Module, backbone_spec: BackboneSpec) -> CenterNet:

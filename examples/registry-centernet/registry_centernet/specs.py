@@ -19,7 +19,8 @@ class CenterNetSpec(HeadSpec):
 
     task: ClassVar[str] = "detection"
     depends_on_image: ClassVar[bool] = True  # how many boxes come out; what is costly does not
-    exportable: ClassVar[bool] = False  # takes a list of images; its `network` can be exported
+    exportable: ClassVar[bool] = False  # takes a list of images
+    splittable: ClassVar[bool] = True  # its `network` is exported, see registry_centernet.split
 
     type: Annotated[Literal["centernet"], Field(description="Registered type of the part.")] = "centernet"
     image: Annotated[ImageSpec, Field(description="Resizing and normalisation, inside the model.")] = ImageSpec()
