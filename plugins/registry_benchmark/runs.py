@@ -170,10 +170,15 @@ class Run:
         return {
             **counts(self),
             "bytes": bytes_of(self),
-            "published": {} if self.spec is None or self.partial else published(self.spec, weights),
+            "published": published(self.spec, weights) if self.spec is not None and self._published else {},
             "detections": seen.get("detections"),
             "proposals": seen.get("proposals"),
         }
+
+    @property
+    def _published(self) -> bool:
+        """Whether what is published of the model holds for this: not for a part of it, nor for its integers."""
+        return not self.partial and (self.artefact is None or self.artefact.quantization is None)
 
     @contextmanager
     def _watching(self) -> Iterator[dict[str, float]]:

@@ -14,9 +14,11 @@ from registry_benchmark.opening import opened
 from registry_benchmark.runs import Run
 from registry_benchmark.subjects import Subject
 from registry_benchmark.worker import Worker, serve
+from registry_export.specs import TorchExportSpec
 from torch import nn
 
 import registry
+from registry.artefacts import describe
 
 DIGITS = "mobilenet_v3_digits_48"
 
@@ -112,6 +114,19 @@ def test_an_artefact_is_counted_as_the_model_it_was_made_from(program: Path, sma
     found = run.counted()
     assert found["parameters"] == sum(each.numel() for each in small.parameters())
     assert found["bytes"] == program.stat().st_size
+
+
+def test_what_is_published_of_a_float_model_is_not_told_of_its_integers() -> None:
+    from dataclasses import replace
+
+    run = opened(Subject("a", "mobilenet_v3_small", size=(64, 64)))
+    assert isinstance(run, Run)
+    assert run.counted()["published"]["acc@1"] == 67.668  # of torchvision's IMAGENET1K_V1
+    artefact = describe(run.module, TorchExportSpec(), takes="batch", shape=(1, 3, 64, 64))
+    run.artefact = artefact
+    assert run.counted()["published"]["acc@1"] == 67.668
+    run.artefact = replace(artefact, quantization={"type": "xnnpack"})
+    assert run.counted()["published"] == {}
 
 
 @pytest.mark.parametrize(
