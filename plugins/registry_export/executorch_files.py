@@ -17,7 +17,9 @@ from registry.errors import RegistryError
 from registry_export.common import feed, mute, quiet, read, told, write
 from registry_export.engines import require
 from registry_export.programs import parts_of, traced
+from registry_export.rounded import read_apart
 from registry_export.running import module_of
+from registry_export.sizes import read_sizes_later
 from registry_export.specs import ExecuTorchSpec
 
 #: Nodes of a graph that compute nothing.
@@ -60,6 +62,7 @@ def export(spec: ExecuTorchSpec, model: nn.Module, inputs: Any, path: str | os.P
     with told(spec, model):
         edge = exir.to_edge_transform_and_lower(
             programs,
+            transform_passes=[read_sizes_later, read_apart],
             partitioner=[backend.XnnpackPartitioner()] if spec.delegate else [],
             constant_methods={KEY: text},
             compile_config=exir.EdgeCompileConfig(_check_ir_validity=False),

@@ -268,6 +268,19 @@ def test_a_new_head_is_quantized(deployed: Callable[..., dict[str, Any]], tmp_pa
 
 
 @pytest.mark.slow
+def test_a_layer_in_floats_behind_integers_is_lowered_right(
+    deployed: Callable[..., dict[str, Any]], tmp_path: Path
+) -> None:
+    pytest.importorskip("executorch")
+    data = rectangles(tmp_path / "data")
+    settings = ["quantization.scope=all", "quantization.float_modules=[network.neck.*]"]
+    seen = [f"{data}val2017/{index}.png" for index in (1, 2)]
+    (report,), _ = quantized(deployed, CENTERNET, data, {"xnnpack": "q.pte"}, settings, pictures=seen, steps=100)
+    assert report["figures"]["ptq"]["ap50"] > 0.5
+    assert {layer["name"].startswith("network.neck.") for layer in report["layers"] if layer["float"]} == {True}
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(importlib.util.find_spec("timm") is None, reason="needs the package `timm`")
 def test_a_classifier_on_a_backbone_of_timm_is_quantized(
     deployed: Callable[..., dict[str, Any]], tmp_path: Path

@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from registry_export.common import quiet
 from registry_export.engines import require
+from registry_export.sizes import read_sizes_later
 from registry_export.specs import TorchExportSpec
 from torch import nn
 from torch.fx import GraphModule, Node
@@ -115,6 +116,7 @@ def capture(module: nn.Module, example: tuple[torch.Tensor, ...], shapes: Any, n
     except Exception as error:  # exporters fail with errors of any type
         told = " ".join(str(error).split())[:300]
         raise RegistryError(f"the model cannot be captured as a graph: {type(error).__name__}: {told}") from error
+    read_sizes_later(graph)
     return Captured(graph, names, example, shapes)
 
 
