@@ -143,6 +143,13 @@ def _from_data(data: dict[str, Any]) -> Artefact:
 
     if data["takes"] not in ("batch", "images") or not isinstance(data["target"], str):
         raise ValueError("takes")
+    if len(data["shape"]) != (4 if data["takes"] == "batch" else 3) or not all(
+        type(side) is int and side > 0 for side in data["shape"]
+    ):
+        raise ValueError("shape")
+    for key in ("largest", "largest_batch"):  # of targets that have such limits
+        if key in data["settings"] and not (type(data["settings"][key]) is int and data["settings"][key] > 0):
+            raise ValueError(key)
     return Artefact(
         target=data["target"],
         settings=mapping("settings"),

@@ -12,6 +12,7 @@ from registry.artefacts import is_artefact
 from registry.assemble import require_torch
 from registry.catalog import is_checkpoint
 from registry.cli import options, output
+from registry.cli.replacing import refuse_to_replace
 from registry.errors import RegistryError
 from registry_export import flow
 
@@ -63,6 +64,7 @@ def export(
         raise click.UsageError("an artefact is what it is: only --set export.KEY=VALUE changes how it is written again")
     if not ready:
         flow.check(target, registry.load_spec(model, overrides=own, **given), file)
+    refuse_to_replace([("--output", file)], [("an image to verify on", Path(image)) for image in images])
     if dry_run:
         output.echo_json({"target": target.type, "fits": True}) if output_format == "json" else click.echo("fits")
         return
@@ -72,6 +74,7 @@ def export(
         )
     flow.check_installed(target)
     require_torch("exporting a model")
+    flow.check_companions(file, getattr(target, "companions", ()))
     with flow.draft(file):  # tells of a folder that cannot be written before anything is built
         pass
     with output.status(f"building {model}"):

@@ -106,6 +106,12 @@ def refuse_engines(spec: TargetSpec, model: nn.Module) -> None:
             f"the model is a file of the engine `{model.engine}` already; export it with --target {model.engine}, "
             f"or export the model that it was made from"
         )
+    made = getattr(model, "artefact", None)
+    if isinstance(made, Artefact) and not isinstance(model, EngineModule):
+        raise RegistryError(
+            f"the model is a file of the target `{made.target}` already, which cannot be written again; copy the file, or "
+            "export the model that it was made from"
+        )
 
 
 def cannot_trace(spec: TargetSpec, model: nn.Module) -> RegistryError:

@@ -31,7 +31,7 @@ def require(package: str, extra: str, what: str) -> ModuleType:
     try:
         return importlib.import_module(package)
     except ImportError as error:
-        raise MissingExtraError(what, extra, package) from error
+        raise MissingExtraError(what, extra, package.partition(".")[0]) from error
 
 
 class EngineModule(nn.Module):

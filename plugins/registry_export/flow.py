@@ -94,6 +94,8 @@ def check(spec: ExportSpec, model: ModelSpec, path: Path) -> None:
     Raises:
         RegistryError: they do not fit, with the rule.
     """
+    if not path.name:
+        raise RegistryError(f"`{path}` is a folder; name a file in it that ends in {spec.suffix}")
     if path.suffix.lower() != spec.suffix:
         raise RegistryError(
             f"files of the target `{spec.type}` end in {spec.suffix}; write `{path.with_suffix(spec.suffix)}`"
@@ -109,6 +111,22 @@ def check_installed(spec: ExportSpec) -> None:
     for package in getattr(spec, "packages", ()):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(f"exporting to {spec.type}", spec.extra, package)  # type: ignore[attr-defined]  # beside packages
+
+
+def check_companions(target: Path, companions: Sequence[str]) -> None:
+    """Refuses to replace what stands where the other files of a pair go and belongs to no such pair.
+
+    Raises:
+        RegistryError: names the file.
+    """
+    for end in companions:
+        beside = target.with_suffix(end)
+        if beside.is_dir():
+            raise RegistryError(f"{beside}, where a part of {target.name} goes, is a folder; choose another name")
+        if beside.exists() and not target.exists():
+            raise RegistryError(
+                f"{beside}, where a part of {target.name} goes, is another file and would be replaced; choose another name"
+            )
 
 
 def exported(
@@ -141,6 +159,7 @@ def exported(
     task = registry.task(own)
     inputs = verification_inputs(task, own, images)
     write, companions = registry.host.target(spec), getattr(spec, "companions", ())
+    check_companions(target, companions)
     model.eval()
     with draft(target) as folder, reading_for(registry):
         file = folder / target.name
@@ -181,7 +200,7 @@ def draft(target: Path) -> Iterator[Path]:
     Raises:
         RegistryError: there is no such folder, or nothing can be written in it.
     """
-    if target.is_dir():
+    if target.is_dir() or not target.name:
         raise RegistryError(f"{target} is a folder; name a file in it")
     if not target.parent.is_dir():
         raise RegistryError(f"there is no folder {target.parent}; make it first")
@@ -219,11 +238,15 @@ def glob_escaped(name: str) -> str:
 
 
 def _place(files: Sequence[Path], target: Path) -> None:
-    """Gives finished files their names, the named one last; of a pair, the old named one goes first."""
+    """Gives finished files their names, the named one last. Of a pair, the old one goes first, and comes back on failure."""
+    before = files[0].with_name("before")
+    kept = len(files) > 1 and target.exists()
     try:
-        if len(files) > 1:
-            target.unlink(missing_ok=True)
+        if kept:
+            os.replace(target, before)
         for file in files:
             os.replace(file, target.with_suffix(file.suffix))
     except OSError as error:
+        if kept and before.exists() and not target.exists():
+            os.replace(before, target)
         raise RegistryError(f"{target} cannot be written: {error.strerror or error}") from error

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from registry_export.common import Feed, Flat, feed, read, refuse_engines, told,
 from registry_export.engines import EngineModule, require
 from registry_export.forms import names_of
 from registry_export.specs import OnnxSpec, OpenVINOSpec
+
+_SUFFIX = ".onnx"
 
 
 def export(spec: OnnxSpec, model: nn.Module, inputs: Any, path: str | os.PathLike[str]) -> None:
@@ -32,9 +36,40 @@ def export(spec: OnnxSpec, model: nn.Module, inputs: Any, path: str | os.PathLik
     data = model.data if isinstance(model, EngineModule) else graph(spec, model, fed, spec.exporter)
     found = onnx.load_from_string(data)
     del found.metadata_props[:]
+    body = found.SerializeToString()
+    artefact = replace(fed.describe(model, spec), files={_SUFFIX: hashlib.sha256(body).hexdigest()})
+    write(path, body + _metadata(onnx, artefact.to_text()))  # one message after the other is both of them in one
+
+
+def _metadata(onnx: Any, text: str) -> bytes:
+    """A model that holds the metadata alone."""
+    found = onnx.ModelProto()
     entry = found.metadata_props.add()
-    entry.key, entry.value = KEY, fed.describe(model, spec).to_text()
-    write(path, found.SerializeToString())
+    entry.key, entry.value = KEY, text
+    data: bytes = found.SerializeToString()
+    return data
+
+
+def _check_body(onnx: Any, data: bytes, text: str, artefact: Artefact, name: str) -> None:
+    digest, end = artefact.files.get(_SUFFIX), _metadata(onnx, text)
+    if digest is not None and (
+        not data.endswith(end) or hashlib.sha256(data[: len(data) - len(end)]).hexdigest() != digest
+    ):
+        raise RegistryError(f"{name} is damaged or was changed since it was exported; use a good copy, or export again")
+
+
+def _check_inside(found: Any, name: str) -> None:
+    """Refuses tensors that lie in other files, which the engine would look for in the working folder."""
+    graphs = [found.graph]
+    while graphs:
+        graph = graphs.pop()
+        tensors = list(graph.initializer)
+        for node in graph.node:
+            for attribute in node.attribute:
+                graphs += [attribute.g, *attribute.graphs] if attribute.HasField("g") else [*attribute.graphs]
+                tensors += [attribute.t, *attribute.tensors] if attribute.HasField("t") else [*attribute.tensors]
+        if any(tensor.data_location == tensor.EXTERNAL for tensor in tensors):
+            raise RegistryError(f"{name} has tensors in other files, which are not read; export the model again")
 
 
 def load(path: str | os.PathLike[str]) -> EngineModule:
@@ -53,6 +88,8 @@ def load(path: str | os.PathLike[str]) -> EngineModule:
         raise RegistryError(f"{name} is no ONNX model; it may be damaged: export the model again") from error
     text = next((entry.value for entry in found.metadata_props if entry.key == KEY), None)
     artefact = Artefact.from_text(text, name)
+    _check_body(onnx, data, text or "", artefact, name)
+    _check_inside(found, name)
     module = engine_module("onnx", data, artefact.sized(path), name)
     try:
         _ = module.session

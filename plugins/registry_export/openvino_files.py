@@ -40,7 +40,7 @@ def export(spec: OpenVINOSpec, model: nn.Module, inputs: Any, path: str | os.Pat
             converted = converted_model(engine, spec, model, fed)
     target = Path(path)
     weights = target.with_suffix(_WEIGHTS)
-    with tempfile.TemporaryDirectory(prefix="registry-openvino-") as folder:
+    with tempfile.TemporaryDirectory(prefix=".openvino-", dir=target.parent) as folder:
         draft = Path(folder) / "model.xml"
         with told(spec, model):
             engine.save_model(converted, draft, compress_to_fp16=spec.half)

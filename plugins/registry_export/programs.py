@@ -15,6 +15,7 @@ from torch import nn
 from registry.artefacts import KEY, Artefact
 from registry.errors import RegistryError
 from registry.modules.split import can_split, dynamic_shapes, split_of
+from registry_export.archives import check_program, members
 from registry_export.common import Feed, Flat, cannot_trace, feed, quiet, read, told, write
 from registry_export.engines import require
 from registry_export.running import module_of
@@ -93,26 +94,28 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     """The module that runs a file.
 
     Raises:
-        RegistryError: it is damaged, has no metadata, or a newer release wrote it.
+        RegistryError: it is damaged, has no metadata, a newer release wrote it, or it holds more than a program and tensors.
         MissingExtraError: its model is quantized, and torchao is not installed.
     """
     data, name = read(path), Path(path).name
     if not zipfile.is_zipfile(io.BytesIO(data)):
         raise RegistryError(f"{name} is no file of torch.export; it may be damaged: export the model again")
-    with zipfile.ZipFile(io.BytesIO(data)) as packed:
-        split = _METADATA in packed.namelist()
-        if split:
-            artefact = Artefact.from_text(packed.read(_METADATA), name)
-            programs = {part: packed.read(f"{part}.pt2") for part in artefact.parts}
-    extra = {KEY: ""}
+    held = members(data, name)
+    split = _METADATA in held
+    if split:
+        artefact = Artefact.from_text(held[_METADATA], name)
+        programs = {part: held.get(f"{part}.pt2", b"") for part in artefact.parts}
+    elif not any(member.startswith("models/") for member in held):
+        raise RegistryError(f"{name} is no file of torch.export; it may be damaged: export the model again")
+    else:
+        programs = {"forward": data}
+        artefact = Artefact.from_text(held.get(f"extra/{KEY}"), name)
+    for part, program in programs.items():
+        check_program(program, f"{part} of {name}" if split else name)
     with quiet():
         if _OPERATORS in data:  # which torchao brings
             require("torchao.quantization.pt2e.quantize_pt2e", "quantize", "running a quantized program")
-        if not split:
-            modules = {"forward": torch.export.load(io.BytesIO(data), extra_files=extra).module()}
-            artefact = Artefact.from_text(extra[KEY], name)
-        else:
-            modules = {part: torch.export.load(io.BytesIO(each)).module() for part, each in programs.items()}
+        modules = {part: torch.export.load(io.BytesIO(each)).module() for part, each in programs.items()}
 
     def run(part: str, tensors: tuple[torch.Tensor, ...]) -> Sequence[torch.Tensor]:
         with torch.no_grad():

@@ -10,6 +10,7 @@ import contextlib
 import io
 import os
 import sys
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from torch import nn
 
 from registry.artefacts import KEY, Artefact
 from registry.errors import RegistryError
+from registry_export.archives import check_script
 from registry_export.common import Feed, Flat, eager_engine, feed, quiet, read, told, write
 from registry_export.forms import tensors_as
 from registry_export.running import module_of
@@ -44,10 +46,13 @@ def load(path: str | os.PathLike[str]) -> nn.Module:
     """The module that runs a file.
 
     Raises:
-        RegistryError: it is damaged, has no metadata, or a newer release wrote it.
+        RegistryError: it is damaged, has no metadata, a newer release wrote it, or its code reaches files.
     """
     _check_there()
     data, name = read(path), Path(path).name
+    if not zipfile.is_zipfile(io.BytesIO(data)):
+        raise RegistryError(f"{name} is no program of TorchScript; it may be damaged: export the model again")
+    check_script(data, name)
     program, artefact = _opened(data, name)
     engine = (artefact.quantization or {}).get("engine")
     if isinstance(engine, str):  # weights are packed for an engine as they are read

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import click
 from registry import default_registry
 from registry.assemble import require_torch
 from registry.cli import options, output
+from registry.cli.replacing import files_of, files_of_data, refuse_to_replace, weights_files
+from registry.errors import RegistryWarning
 from registry.tasks import Details
 
 #: Rows of classes that a terminal is shown.
@@ -61,11 +64,18 @@ def evaluate(
     Every answer counts, whatever its score. Settings of the data set: --set dataset.KEY=VALUE. Under `torchrun
     --nproc-per-node N -m registry.cli evaluate …` the processes share the pictures, and each counts once.
     """
+    registry = default_registry()
+    read = [("the model", file) for file in files_of(registry, model)]
+    read += [("the data set's document", file) for file in files_of(registry, data, "dataset")]
+    read += [("the file of weights", file) for file in weights_files(weights)]
+    named = {"--results": results, "--confusion": confusion}
+    written = [(option, Path(text)) for option, text in named.items() if text is not None]
+    refuse_to_replace(written, read)
     require_torch("measuring a model")
     from registry_training.confusion import check_confusion, write_confusion
     from registry_training.evaluation import Evaluation, Share
+    from registry_training.prepare import opened
 
-    registry = default_registry()
     settings: dict[str, Any] = {
         "weights": weights,
         "sha256": sha256,
@@ -80,6 +90,10 @@ def evaluate(
         check_confusion(Path(confusion))
     share = Share.here(device)
     evaluation = Evaluation.open(registry, model, data, split, assignments, settings, score)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RegistryWarning)  # they were told already
+        dataset = opened(registry, data, evaluation.spec.task.type, assignments)
+    refuse_to_replace(written, [("a file of the data set", file) for file in files_of_data(dataset)])
     evaluation.metric(backend)  # a backend that is not there is told before the work
     count = min(limit or evaluation.pictures, evaluation.pictures)
     steps = evaluation.run(count, batch, share)

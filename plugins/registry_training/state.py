@@ -140,5 +140,5 @@ def folder_is_usable(folder: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise RegistryError(
-            f"the folder {folder} cannot be written: {error.strerror or error}; choose another with --output"
+            f"the folder {folder} cannot be written: {error.strerror or error}; choose another folder"
         ) from error

@@ -124,7 +124,7 @@ class Trainer:
         if state.digest != self._plan.digest():
             raise RegistryError(
                 "the checkpoint is that of another model, recipe or data set; give the same as before, or start anew "
-                "with another --output"
+                "in another folder"
             )
         self.model.load_state_dict(state.model)
         self._optimizer.load_state_dict(state.optimizer)

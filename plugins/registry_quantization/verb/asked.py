@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from registry_export import flow
 
+from registry.catalog.references import user_path
 from registry.errors import RegistryError
 from registry.registry import Registry
 from registry.specs import ExportSpec, ModelSpec, QuantizationSpec
@@ -67,7 +69,7 @@ def settled(
 
     Raises:
         UnknownNameError, SpecError: a name is not known, or a setting is wrong.
-        RegistryError: model, scheme and file do not fit.
+        RegistryError: model, scheme and file do not fit, no scheme is left, or the file is none.
     """
     from registry.artefacts import is_artefact
 
@@ -80,15 +82,27 @@ def settled(
         scheme = USUAL
     named = () if scheme is None else (f"quantization={scheme}",)
     spec = registry.load_spec(model, overrides=[*named, *own], **given)  # type: ignore[arg-type]  # likewise
-    assert spec.quantization is not None
-    target = None if file is None else _target(registry, spec.quantization, Path(file), assignments)
-    if target is not None and file is not None:
-        flow.check(target, spec, Path(file))
-    return Settled(spec, (*named, *own), spec.quantization, target, None if file is None else Path(file).expanduser())
+    if spec.quantization is None:
+        raise RegistryError("`--set quantization=` takes the scheme away; leave it out, or name a scheme with --scheme")
+    path = None if file is None else _path(file)
+    target = None if path is None else _target(registry, spec.quantization, path, assignments)
+    if target is not None and path is not None:
+        flow.check(target, spec, path)
+    return Settled(spec, (*named, *own), spec.quantization, target, path)
 
 
 def _without(assignments: Sequence[str]) -> list[str]:
     return [text for text in assignments if not text.startswith("quantization.")]
+
+
+def _path(text: str) -> Path:
+    """The file that a user names; raises RegistryError for a folder, and for no name at all."""
+    if not text:
+        raise RegistryError("`--output` is empty; name a file to write")
+    path = user_path(text)
+    if text.endswith(("/", os.sep)) or path.name in ("", "..") or os.path.isdir(path):
+        raise RegistryError(f"{text} is a folder; name a file in it")
+    return path
 
 
 def _target(registry: Registry, scheme: QuantizationSpec, file: Path, assignments: Sequence[str]) -> ExportSpec:
@@ -105,6 +119,13 @@ def _target(registry: Registry, scheme: QuantizationSpec, file: Path, assignment
         if suffix == file.suffix.lower():
             return flow.target_spec(registry, kind, assignments)
     listed = " or ".join(f"{suffix} (for {kind})" for kind, suffix in known.items())
-    raise RegistryError(
-        f"`{scheme.type}` makes models for files that end in {listed}; write `{file.with_suffix(next(iter(known.values())))}`"
-    )
+    name = _plain_name(file, found.values()) + next(iter(known.values()))
+    raise RegistryError(f"`{scheme.type}` makes models for files that end in {listed}; write `{file.with_name(name)}`")
+
+
+def _plain_name(file: Path, known: Collection[str]) -> str:
+    """The name without its suffix, and without those of engines before it."""
+    name = file.stem
+    while Path(name).suffix.lower() in known:
+        name = Path(name).stem
+    return "model" if name.lower() in known else name

@@ -16,6 +16,7 @@ from registry_training.prepare import Prepared, prepared
 from registry_training.report import Report
 from registry_training.run import BEST, LAST, Run, Stopped
 from registry_training.start import machine
+from registry_training.state import folder_is_usable
 from torch import nn
 
 from registry.errors import RegistryError
@@ -64,7 +65,7 @@ def planned(
     """The plan of a training with simulated rounding, and its data.
 
     Raises:
-        RegistryError: the recipe does not fit, or the folder holds a run.
+        RegistryError: the recipe does not fit, or the folder holds a run or cannot be written.
     """
     found = prepared(registry, model, data=data, recipe=training.recipe, assignments=assignments, simulated=True)
     recipe = found.plan.recipe
@@ -77,6 +78,7 @@ def planned(
         raise RegistryError(
             f"{training.folder} holds a run already; go on with it by --resume, or choose another --run"
         )
+    folder_is_usable(training.folder)
     return found
 
 

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import click
 from registry_export import flow
+from registry_training.prepare import opened
 
 from registry import default_registry
 from registry.assemble import require_torch
 from registry.catalog import is_checkpoint
 from registry.cli import options, output
-from registry.errors import MissingExtraError, RegistryError
+from registry.errors import MissingExtraError, RegistryError, RegistryWarning
 from registry_quantization.verb.asked import Training, settled
+from registry_quantization.verb.misuse import refuse_to_overwrite, refuse_useless
+
+#: Where a training is kept, unless the user says so.
+_RUN = "runs/MODEL-qat"
 
 
 @click.command("quantize")
@@ -33,9 +39,7 @@ from registry_quantization.verb.asked import Training, settled
     metavar="W",
     help="Instead of --qat: weights of such a training elsewhere, a file or torchvision:ENUM.ENTRY.",
 )
-@click.option(
-    "--run", "folder", default="runs/MODEL-qat", show_default=True, metavar="DIR", help="Where that training is kept."
-)
+@click.option("--run", "folder", metavar="DIR", help="Where that training is kept.  [default: runs/MODEL-qat]")
 @click.option("--resume", is_flag=True, help="Go on with the training in the folder.")
 @click.option(
     "--workers", type=click.IntRange(0, 256), help="Processes that load pictures for it.  [default: cores less one]"
@@ -50,7 +54,9 @@ from registry_quantization.verb.asked import Training, settled
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="Measure on the first N pictures alone.")
 @click.option("--batch", type=click.IntRange(1, 4096), default=32, show_default=True, help="Pictures at once.")
 @click.option("--image", "images", multiple=True, metavar="FILE", help="Image to verify the file on; may be repeated.")
-@click.option("--dry-run", is_flag=True, help="Only hold model, scheme and file against each other; builds nothing.")
+@click.option(
+    "--dry-run", is_flag=True, help="Only hold model, scheme, data and file against each other; builds nothing."
+)
 @options.model_settings
 @options.output_format
 def quantize(
@@ -60,7 +66,7 @@ def quantize(
     path: str | None,
     qat: str | None,
     qat_weights: str | None,
-    folder: str,
+    folder: str | None,
     resume: bool,
     workers: int | None,
     split: str,
@@ -85,15 +91,21 @@ def quantize(
 
     Exit codes: 0 done, 1 an error, 2 used wrongly, 143 the training was asked to stop, and is ready to --resume.
     """
-    if qat is None and (resume or workers is not None or device not in (None, "cpu")):
-        raise click.UsageError(
-            "`--resume`, `--workers` and `--device` are for a training; give --qat, or leave them out"
-        )
-    if qat is not None and qat_weights is not None:
-        raise click.UsageError("`--qat` trains and `--qat-weights` are trained already; give one of them")
+    training = {
+        "--run": folder is not None,
+        "--resume": resume,
+        "--workers": workers is not None,
+        "--device": device not in (None, "cpu"),
+    }
+    refuse_useless(training, assignments, qat=qat, qat_weights=qat_weights, scheme=scheme, file=path, images=images)
     registry = default_registry()
     given: dict[str, Any] = {"num_classes": num_classes, "in_channels": in_channels, "weights": weights}
     asked = settled(registry, model, scheme, path, assignments, **given)
+    with warnings.catch_warnings():
+        if not dry_run:
+            warnings.simplefilter("ignore", RegistryWarning)  # reading the data tells them
+        opened(registry, data, asked.model.task.type, assignments)
+    refuse_to_overwrite(registry, asked, model, data, images, (weights, qat_weights))
     if dry_run:
         told = {"model": asked.model.name, "scheme": asked.scheme.type, "target": asked.target and asked.target.type}
         output.echo_json({**told, "fits": True}) if output_format == "json" else click.echo("fits")
@@ -110,7 +122,7 @@ def quantize(
     from registry_quantization.verb.quantizing import Data, quantized
     from registry_quantization.verb.telling import as_data, as_text
 
-    own = Path(folder.replace("MODEL", Path(model).stem))
+    own = Path((_RUN if folder is None else folder).replace("MODEL", Path(model).stem))
     report = quantized(
         registry,
         asked,

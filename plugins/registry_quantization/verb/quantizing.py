@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from registry_export.flow import Exported, exported
+from registry_export.pictures import verification_inputs
 from registry_training.evaluation import Evaluation
 from registry_training.prepare import Prepared, opened, split
 from torch import nn
@@ -94,9 +95,12 @@ def quantized(
         published: reference of weights that such a training gave elsewhere; instead of `training`.
 
     Raises:
+        ImageError: an image to verify on cannot be read.
         RegistryError: model and data do not fit, nothing would be left to quantize, or the file cannot be written.
         MissingExtraError: a package of scheme or target is not installed.
     """
+    if data.images:  # a mistake is told before the work
+        verification_inputs(registry.task(settled.model), settled.model, data.images)
     others = [text for text in assignments if text.startswith("dataset.")]
     with output.status(f"building {settled.model.name}"):
         evaluation = Evaluation.open(registry, model, data.name, data.split, [*settled.assignments, *others], settings)

@@ -99,7 +99,8 @@ def qnnpack(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], Any]], An
 
 
 def torchvisions(state: dict[str, torch.Tensor]) -> Any:
-    made = torchvision.models.quantization.mobilenet_v3_large(weights=None, num_classes=10)
+    classes = len(state["classifier.3.bias"])
+    made = torchvision.models.quantization.mobilenet_v3_large(weights=None, num_classes=classes)
     made.load_state_dict(state)
     return made
 
@@ -142,7 +143,8 @@ def trained(float_model: Any, qnnpack: Any) -> tuple[Any, dict[str, torch.Tensor
         torch.manual_seed(5)
         optimizer = torch.optim.SGD(other.parameters(), lr=0.01, momentum=0.9)
         for step in range(3):
-            loss = nn.functional.cross_entropy(other(pictures(4, 3, 64, 64, seed=step)), torch.arange(4))
+            scores = other(pictures(4, 3, 64, 64, seed=step))
+            loss = nn.functional.cross_entropy(scores, torch.arange(4) % scores.shape[1])
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -560,6 +562,66 @@ def test_the_verb_trains_and_writes(dark_and_bright: Callable[[int, int], Path],
     assert set(told["figures"]) == {"float", "ptq", "qat"}
     found = CliRunner().invoke(evaluate, [str(tmp_path / "m.ts"), "--data", f"{data}/", "--format", "json"])
     assert json.loads(found.stdout)["figures"] == told["figures"][told["written"]]
+
+
+@pytest.mark.slow
+def test_the_verb_reads_weights_of_a_training_elsewhere(
+    dark_and_bright: Callable[[int, int], Path], qnnpack: Any, tmp_path: Path
+) -> None:
+    """A float model that calls every picture bright, and torchvision's own after a training that tells them apart."""
+    from click.testing import CliRunner
+    from PIL import Image
+    from registry_quantization.verb.command import quantize
+
+    data, own = dark_and_bright(12, 5), registry.default_registry()
+    settings = ["head.num_classes=2", "task.categories=[bright, dark]", "task.preprocessing={resize: 64, crop: 64}"]
+    torch.manual_seed(0)
+    plain = lively(registry.build("quantized_mobilenet_v3_large", overrides=settings))
+    task = own.task(plain.spec)
+
+    def read(split: str) -> tuple[torch.Tensor, torch.Tensor]:
+        files = [sorted((data / split / name).glob("*.png")) for name in ("bright", "dark")]
+        images = [task.preprocess(Image.open(file).convert("RGB")) for each in files for file in each]
+        return torch.stack(images), torch.arange(2).repeat_interleave(len(files[0]))
+
+    images, classes = read("train")
+    for module in plain.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.momentum = 1.0
+    with torch.no_grad():
+        plain.train()(images)  # norms of these pictures, so that every layer tells them apart
+    plain.eval()
+    other, _ = trained(plain, qnnpack)
+    last, seen = other.eval().classifier[3], []
+    hook = last.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    with torch.no_grad():
+        qnnpack(lambda: other(images))
+        apart = seen[0][classes == 0].mean(0) - seen[0][classes == 1].mean(0)
+        last.weight.copy_(torch.stack([apart, -apart]) / apart.norm())
+        middle = (seen[0] @ last.weight[0]).mean()
+        last.bias.copy_(torch.stack([-middle, middle]))
+        qnnpack(lambda: other(images))  # ranges of the new weights
+    hook.remove()
+    state = copy.deepcopy(other.state_dict())
+    images, classes = read("val")
+    wanted = qnnpack(lambda: eager.convert(other, inplace=False)(images))
+    assert (wanted.argmax(1) == classes).sum() > 5
+    with torch.no_grad():
+        plain.classifier[3].weight.zero_()
+        plain.classifier[3].bias.copy_(torch.tensor([1.0, 0.0]))
+    torch.save(plain.state_dict(), tmp_path / "float.pth")
+    torch.save(state, tmp_path / "trained.pth")
+    words = ["quantized_mobilenet_v3_large", "--weights", tmp_path / "float.pth", "--qat-weights", tmp_path / "trained.pth",
+             "--data", f"{data}/", "-o", tmp_path / "m.ts", "--format", "json"]  # fmt: skip
+    for text in settings:
+        words += ["--set", text]
+    result = CliRunner().invoke(quantize, list(map(str, words)))
+    assert result.exception is None, result.output
+    told = json.loads(result.stdout)
+    assert (told["pictures"], told["calibrated"], told["written"], told["notes"]) == (10, 24, "qat", [])
+    hits = {name: round(10 * each["top1"]) for name, each in told["figures"].items()}
+    assert hits == {"float": 5, "ptq": 5, "qat": int((wanted.argmax(1) == classes).sum())}
+    assert torch.equal(own.load_artefact(tmp_path / "m.ts")(images), wanted)
 
 
 @pytest.mark.slow

@@ -17,9 +17,10 @@ import torch
 from click.testing import CliRunner, Result
 from registry_export.compare import Distance
 from registry_quantization.specs import XnnpackSpec
+from registry_quantization.verb import quantizing
 from registry_quantization.verb.asked import settled
 from registry_quantization.verb.aware import SimulatedForm
-from registry_quantization.verb.beside import pictures, side_by_side
+from registry_quantization.verb.beside import Side, pictures, side_by_side
 from registry_quantization.verb.calibration import calibration_batches
 from registry_quantization.verb.command import quantize
 from registry_recipes.average_specs import QuantizationAwareSpec
@@ -93,12 +94,23 @@ def test_the_suffix_says_for_which_engine(scheme: str, file: str, target: str) -
         (MODEL, "x86", "m.pte", [], RegistryError,
          "`x86` makes models for files that end in .pt2 (for torch-export); write `m.pt2`"),
         (MODEL, "xnnpack", "m.onnx", [], RegistryError,
-         "`xnnpack` makes models for files that end in .pt2 (for torch-export) or .pte (for executorch); write `m.p"),
+         "`xnnpack` makes models for files that end in .pt2 (for torch-export) or .pte (for executorch); write `m.pt2`"),
+        (MODEL, "x86", "m.pt2.bak", [], RegistryError, "write `m.pt2`"),
+        (MODEL, "x86", "a/m.onnx.PT2.bak", [], RegistryError, "write `a/m.pt2`"),
+        (MODEL, "x86", "a/.onnx", [], RegistryError, "write `a/model.pt2`"),
+        (MODEL, "x86", "m.v1.2", [], RegistryError, "write `m.v1.pt2`"),
+        (MODEL, "x86", "", [], RegistryError, "`--output` is empty; name a file to write"),
+        (MODEL, "x86", ".", [], RegistryError, ". is a folder; name a file in it"),
+        (MODEL, "x86", "none/..", [], RegistryError, "none/.. is a folder; name a file in it"),
+        (MODEL, "x86", "none/m.pt2/", [], RegistryError, "none/m.pt2/ is a folder; name a file in it"),
+        (MODEL, None, "m.pt2", ["quantization="], RegistryError,
+         "`--set quantization=` takes the scheme away; leave it out, or name a scheme with --scheme"),
         (MODEL, "xnpack", None, [], SpecError, "did you mean `xnnpack`"),
-        (MODEL, None, None, ["quantization.least_signl=3"], SpecError, "least_signal"),
-        (MODEL, "x86", None, ["quantization.per_channel=false"], SpecError, "REG474"),
+        (MODEL, None, None, ["quantization.least_signl=3"], SpecError, "did you mean `least_signal`"),
+        (MODEL, "x86", None, ["quantization.per_channel=false"], SpecError, "[REG474]"),
         ("m.pte", None, None, [], RegistryError, "m.pte is an engine's file already"),
-        ("fasterrcnn_digits", None, None, ["recipe=imagenet_mnv3_qat"], SpecError, "REG"),
+        ("fasterrcnn_digits", None, None, ["recipe=imagenet_mnv3_qat"], SpecError,
+         "choose a recipe for `detection` [REG203]"),
     ],
 )  # fmt: skip
 def test_what_does_not_fit_is_told_first(
@@ -109,10 +121,85 @@ def test_what_does_not_fit_is_told_first(
     assert told in str(caught.value)
 
 
+@pytest.fixture
+def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever builds a model fails."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("a model was built")
+
+    monkeypatch.setattr(Evaluation, "open", fail)
+    monkeypatch.setattr(registry.Registry, "build", fail)
+
+
+@pytest.mark.usefixtures("unbuilt")
 def test_a_dry_run_builds_nothing(tmp_path: Path) -> None:
-    result = call(MODEL, "--data", "nothing", "--dry-run", "-o", tmp_path / "m.pte", "--format", "json")
+    result = call(MODEL, "--data", "digits_classification", "--dry-run", "-o", tmp_path / "m.pte", "--format", "json")
     assert json.loads(result.stdout) == {"model": MODEL, "scheme": "xnnpack", "target": "executorch", "fits": True}
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("unbuilt")
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("nothing", "unknown dataset `nothing`"),
+        ("./nothing.yaml", "nothing.yaml:1:1: error: there is no such file [REG001]"),
+        ("digits_detection", "the data set `digits_detection` is for the task `detection`, not `classification`"),
+    ],
+)
+def test_a_data_set_that_is_not_there_does_not_fit(given: str, told: str) -> None:
+    result = call(MODEL, "--data", given, "--dry-run")
+    assert isinstance(result.exception, RegistryError)
+    assert told in str(result.exception)
+    assert "fits" not in result.output
+
+
+@pytest.mark.usefixtures("unbuilt")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--set", "recipe.rate=1"], "`--set recipe.rate=1` changes nothing without --qat"),
+        (["--set", "recipe.rate=1", "--qat-weights", "w.pth"], "`--set recipe.rate=1` changes nothing without --qat"),
+        (["--set", "export.tolerance=1"], "`--set export.tolerance=1` changes nothing without --output"),
+        (["--image", "a.png"], "`--image` is what --output is verified on"),
+        (["--run", "runs/MODEL-qat"], "`--run`, `--resume`, `--workers` and `--device` are for a training; give --qat"),
+        (["--workers", "0"], "are for a training; give --qat"),
+        (["--device", "cuda"], "are for a training; give --qat"),
+        (["--scheme", "x86", "--set", "quantization=xnnpack"], "both say how to quantize"),
+        (["--qat", "digits_qat", "--qat-weights", "w.pth"], "are trained already; give one of them"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(words: list[str], told: str) -> None:
+    result = call(MODEL, "--data", "digits_classification", "--dry-run", *words)
+    assert result.exit_code == 2
+    assert told in result.stderr
+
+
+@pytest.mark.usefixtures("unbuilt")
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["-o", "m.pt2", "--image", "link.png"], "`--output m.pt2` is an image, and would be replaced"),
+        (["-o", "m.pt2", "--weights", "./hard.pth"], "`--output m.pt2` is a file of weights, and would be replaced"),
+        (["-o", "d/../m.pt2", "--qat-weights", "link.pth"], "is a file of weights, and would be replaced"),
+        (["-o", "m.xml", "--scheme", "openvino", "--image", "m.bin"], "`--output m.bin` is an image"),
+    ],
+)
+def test_what_is_read_is_not_replaced(
+    words: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("d").mkdir()
+    for name in ("m.pt2", "m.bin"):
+        Path(name).write_text("as it was")
+    for link in ("link.png", "link.pth"):
+        os.symlink("m.pt2", link)
+    os.link("m.pt2", "hard.pth")
+    result = call(MODEL, "--data", "digits_classification", "--dry-run", *words)
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+    assert Path("m.pt2").read_text() == Path("m.bin").read_text() == "as it was"
 
 
 @pytest.mark.parametrize(
@@ -122,12 +209,18 @@ def test_a_dry_run_builds_nothing(tmp_path: Path) -> None:
         (["{model}", "--data", "digits_classification"], 1, "tells 2 classes apart, and the data set has 10"),
         (["{model}", "--data", "{data}/", "-o", "{tmp}/none/m.pte"], 1, "there is no folder {tmp}/none; make it first"),
         (["{model}", "--data", "{data}/", "--resume"], 2, "are for a training; give --qat"),
-        (["{model}", "--data", "{data}/", "--qat", "nothing"], 1, "nothing"),
+        (["{model}", "--data", "{data}/", "--qat", "nothing"], 1, "unknown recipe `nothing`"),
         (["{model}", "--data", "{data}/", "--qat", "digits_qat",
           "--set", "recipe.ema={decay: 0.9, every: 1, adjust: false}"], 1, "set recipe.ema to null"),
+        (["{model}", "--data", "{data}/", "--qat", "digits_qat", "--run", "{model}"], 1,
+         "the folder {model} cannot be written: File exists; choose another folder"),
+        (["{model}", "--data", "{data}/", "-o", "{tmp}/m.pt2", "--image", "nopic.png"], 1,
+         "cannot read image 'nopic.png': there is no such file"),
+        (["{model}", "--data", "{data}/", "-o", "{tmp}/m.pt2", "--image", "nopic.png", "--qat", "digits_qat"], 1,
+         "cannot read image 'nopic.png': there is no such file"),
     ],
 )  # fmt: skip
-def test_mistakes_leave_no_file(
+def test_mistakes_are_told_before_the_work_and_leave_no_file(
     words: list[str],
     code: int,
     told: str,
@@ -136,6 +229,10 @@ def test_mistakes_leave_no_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("pictures were read to calibrate with")
+
+    monkeypatch.setattr(quantizing, "calibration_batches", fail)
     monkeypatch.chdir(tmp_path)
     names = {"model": checkpoint, "data": data, "tmp": tmp_path}
     result = call(*(word.format(**names) if word.startswith("{") else word for word in words))
@@ -146,6 +243,7 @@ def test_mistakes_leave_no_file(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("unbuilt")
 def test_a_package_that_is_missing_is_named_before_anything_is_built(
     data: Path, checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -214,6 +312,45 @@ def test_each_model_has_its_figures_and_its_agreement(data: Path, checkpoint: Pa
     assert found["float"].far == Distance(0.0, 0.0, 10, 10)
     cut = side_by_side(evaluation, models, pictures(evaluation, 5, 4))  # the first five are bright ones
     assert [side.figures["top1"] for side in cut.values()] == [1.0, 1.0, 0.0]
+
+
+# ---- which model is written ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ptq", "qat", "higher", "written"),
+    [
+        (0.7, 0.6, True, "ptq"),
+        (0.6, 0.7, True, "qat"),
+        (0.7, 0.7, True, "qat"),
+        (0.7, 0.6, False, "qat"),
+        (0.6, 0.7, False, "ptq"),
+        (0.7, 0.7, False, "qat"),
+        (0.7, None, True, "ptq"),
+    ],
+)
+def test_the_better_of_two_integer_models_is_written(
+    ptq: float, qat: float | None, higher: bool, written: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    figures = {"float": 0.5, "ptq": ptq} | ({} if qat is None else {"qat": qat})
+    models: dict[str, nn.Module] = {name: nn.Identity() for name in figures}
+    taken: list[tuple[nn.Module, Path]] = []
+
+    def exported(_: Any, model: nn.Module, target: Any, file: Path, *, images: Any) -> str:
+        assert (target.type, images) == ("torch-export", ("a.png",))
+        taken.append((model, file))
+        return "done"
+
+    monkeypatch.setattr(quantizing, "exported", exported)
+    sides = {name: Side({"other": 1 - value, "counts": value}) for name, value in figures.items()}
+    for file in (None, str(tmp_path / "m.pt2")):
+        report = quantizing.Report("m", {}, "counts", sides, 1, 1, [], (), 1, 1)
+        data = quantizing.Data("data", images=("a.png",))
+        quantizing._write(own(), settled(own(), MODEL, "x86", file, []), data, models, report, higher=higher)
+        worse = ["training with simulated rounding made it no better: the model quantized after training counts"]
+        assert report.notes == (worse if qat is not None and written == "ptq" else [])
+        assert report.written == (None if file is None else (written, "done"))
+    assert taken == [(models[written], tmp_path / "m.pt2")]
 
 
 # ---- the verb --------------------------------------------------------------------------------------------------------
@@ -293,6 +430,8 @@ def test_a_training_that_was_stopped_and_resumed_ends_in_the_same_model(
     assert json.loads(resumed.stdout)["figures"] == told["figures"]
     other = load_file(tmp_path / "cut" / "last.simulated.safetensors")
     assert all(torch.equal(other[key], value) for key, value in kept.items())
+    changed = call(*words, "--set", "recipe.rate=0.5", "--run", tmp_path / "cut", "--resume")
+    assert str(changed.exception).endswith("give the same as before, or start anew in another folder")
 
 
 @pytest.fixture
@@ -308,7 +447,7 @@ def photographs(shared_data: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.slow
-def test_training_with_simulated_rounding_is_not_worse_than_rounding(
+def test_training_with_simulated_rounding_is_better_than_rounding(
     shared_data: Path, photographs: Path, tmp_path: Path
 ) -> None:
     """Real weights, whose norms are folded into them, with every layer in integers."""
@@ -322,8 +461,9 @@ def test_training_with_simulated_rounding_is_not_worse_than_rounding(
     assert result.exception is None, result.output
     told = json.loads(result.stdout)
     assert told["pictures"] == 64
-    assert told["figures"]["float"]["top1"] > 0.6  # 84 of all 128
-    assert told["figures"]["qat"]["top1"] >= told["figures"]["ptq"]["top1"] > 0.5
+    hits = {name: round(64 * each["top1"]) for name, each in told["figures"].items()}
+    assert hits["float"] == 41
+    assert hits["qat"] > hits["ptq"] > 32  # 41 and 38; sums of another order change an answer or two
     assert (told["written"], told["float_layers"]) == ("qat", [])
     assert (tmp_path / "model.pte").stat().st_size < 3e6
 

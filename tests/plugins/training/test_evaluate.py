@@ -213,3 +213,64 @@ def test_two_processes_measure_as_one_and_one_of_them_speaks(model: Path, data: 
     results = [json.loads((tmp_path / name).read_text()) for name in ("one", "two")]
     assert [one["picture"] for one in results[0]] == [one["picture"] for one in results[1]]
     assert len(results[1]) == 11
+
+
+REPLACED: dict[str, tuple[list[str], str]] = {
+    "the model by results": (
+        ["m.onnx", "--data", "p.yaml", "--results", "./m.onnx"],
+        "`--results m.onnx` is the model",
+    ),
+    "the model by a matrix": (["m.csv.yaml", "--data", "p.yaml", "--confusion", "to-model.csv"], "is the model"),
+    "the weights of an artefact": (
+        ["m.xml", "--data", "p.yaml", "--results", "m.bin"],
+        "`--results m.bin` is the model",
+    ),
+    "a checkpoint by another name": (["m.safetensors", "--data", "p.yaml", "--results", "hard"], "is the model"),
+    "the data": (["m.onnx", "--data", "p.yaml", "--results", "d/../p.yaml"], "is the data set's document"),
+    "a plugin's data": (
+        ["m.onnx", "--data", "digits_classification", "--results", "{digits}"],
+        "is the data set's document",
+    ),
+    "the weights": (
+        ["mobilenet_v3_digits", "--weights", "./w.pth", "--data", "p.yaml", "--results", "w.pth"],
+        "`--results w.pth` is the file of weights",
+    ),
+    "results by a matrix": (
+        ["m.onnx", "--data", "p.yaml", "--results", "a.csv", "--confusion", "./a.csv"],
+        "`--results` and `--confusion` name the same file",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REPLACED)
+def test_what_is_read_is_not_replaced(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d").mkdir()
+    for name in ("m.onnx", "m.xml", "m.bin", "m.csv.yaml", "m.safetensors", "p.yaml", "w.pth"):
+        (tmp_path / name).write_text("as it was")
+    os.symlink("m.csv.yaml", "to-model.csv")
+    os.link("m.safetensors", "hard")
+    digits = registry.default_registry().library.open("digits_classification", "dataset").file
+    words, told = REPLACED[case]
+    result = CliRunner().invoke(evaluate, [word.format(digits=digits) for word in words])
+    assert result.exit_code == 2, result.output
+    assert told in result.stderr
+    kept = [path for path in tmp_path.iterdir() if path.is_file()]
+    assert len(kept) == 9
+    assert {path.read_text() for path in kept} == {"as it was"}
+
+
+def test_annotations_of_a_data_set_are_not_replaced(detector: Path, boxes: Path) -> None:
+    file = boxes / "annotations" / "instances_val2017.json"
+    before = file.read_bytes()
+    result = call(detector, boxes, "--results", file)
+    assert result.exit_code == 2, result.output
+    assert "is a file of the data set, and would be replaced; name another file" in result.stderr
+    assert file.read_bytes() == before
+
+
+def test_a_file_that_nothing_reads_is_replaced(model: Path, data: Path, tmp_path: Path) -> None:
+    (tmp_path / "r.json").write_text("of before")
+    result = call(model, data, "--results", tmp_path / "r.json", "--limit", "2")
+    assert result.exception is None, result.output
+    assert len(json.loads((tmp_path / "r.json").read_text())) == 2

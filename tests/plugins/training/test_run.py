@@ -211,7 +211,8 @@ def test_several_processes_leave_no_pictures_out(data: Path) -> None:
 
 
 def test_another_recipe_does_not_go_on_with_the_run(whole: Path, data: Path) -> None:
-    with pytest.raises(RegistryError, match="is that of another model, recipe or data set"):
+    told = "is that of another model, recipe or data set; give the same as before, or start anew in another folder"
+    with pytest.raises(RegistryError, match=told):
         run_of(wanted(data, whole, "recipe.rate=0.003", resume=True))
 
 

@@ -1,0 +1,1 @@
+from registry.cli.replacing import *  # noqa
