@@ -46,7 +46,7 @@ def members(data: bytes, name: str) -> dict[str, bytes]:
             entries = [entry for entry in packed.infolist() if not entry.is_dir()]
             if sum(entry.file_size for entry in entries if entry.compress_type != zipfile.ZIP_STORED) > _UNPACKED:
                 raise RegistryError(f"{name} would unpack to more than {_UNPACKED >> 20} MiB, and is not read")
-            if len({entry.filename for entry in entries}) < len(entries):
+            if len({_inner(entry.filename).lower() for entry in entries}) < len(entries):  # as torch compares names
                 raise RegistryError(
                     f"{name} holds a member twice; it is damaged or was altered: export the model again"
                 )
@@ -68,6 +68,9 @@ def check_program(data: bytes, name: str) -> None:
     found = members(data, name)
     if not any(member.startswith("models/") for member in found):
         raise RegistryError(f"{name} is no file of torch.export; it may be damaged: export the model again")
+    strange = next((member for member in found if member != member.lower()), None)
+    if strange is not None:
+        raise _refused(name, strange, "a name that torch.export does not write")
     pickled = {member for member in found if member.endswith(".pt")}
     for member, content in found.items():
         if member.startswith(("data/aotinductor/", "data/executorch/", "mtia/", "serialized_")):
@@ -91,7 +94,7 @@ def check_script(data: bytes, name: str) -> None:
         RegistryError: it does, or the file is damaged.
     """
     for member, content in members(data, name).items():
-        if member.endswith(".py"):
+        if member.lower().endswith(".py"):
             text = content.decode("utf-8", "replace").replace("\\\n", "")
             reaching = _REACHING.search(text)
             if reaching is not None:

@@ -95,6 +95,26 @@ def test_pickled_code_is_not_run(program: Path, tmp_path: Path) -> None:
     assert not marker.exists()
 
 
+def test_members_that_hide_behind_others_are_refused(program: Path, tmp_path: Path) -> None:
+    code = pickled(((Touch(tmp_path / "ran"),), {}))
+
+    def sample(name: str, data: bytes) -> bytes:
+        return code if "/sample_inputs/" in name else data
+
+    hidden = altered(program, tmp_path / "m.pt2", sample)
+    with zipfile.ZipFile(hidden, "a") as packed:
+        packed.writestr("other/data/sample_inputs/model.pt", pickled(((torch.zeros(1),), {})))
+    with pytest.raises(registry.RegistryError, match="holds a member twice"):
+        load(hidden)
+    with zipfile.ZipFile(program) as old, zipfile.ZipFile(tmp_path / "n.pt2", "w") as new:
+        for name in old.namelist():
+            large = "/sample_inputs/" in name
+            new.writestr(name.replace("model.pt", "MODEL.PT") if large else name, code if large else old.read(name))
+    with pytest.raises(registry.RegistryError, match=r"a name that torch\.export does not write"):
+        load(tmp_path / "n.pt2")
+    assert not (tmp_path / "ran").exists()
+
+
 def test_objects_libraries_and_expressions_are_refused(program: Path, tmp_path: Path) -> None:
     def constants(name: str, data: bytes) -> bytes:
         if not name.endswith("constants_config.json"):
