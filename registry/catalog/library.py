@@ -74,11 +74,14 @@ class Library:
         Raises:
             UnknownNameError, ConflictError: nobody, or several, have that name.
             SpecError: the file cannot be read, or does not hold one document of that kind.
+            RegistryError: it is something else.
         """
         if isinstance(reference, ModelSpec):
             return self.from_text(json.dumps(self._host.dump(reference)), f"<{reference.name}>", kind)
         if isinstance(reference, MappingABC):
             return self._from_mapping(reference, kind)
+        if not isinstance(reference, (str, os.PathLike)):
+            raise RegistryError(f"a {kind} is a name, a path, a spec or a mapping, not a {type(reference).__name__}")
         text = os.fspath(reference)
         if isinstance(reference, str) and not is_path(text):
             rename = self.catalog.former(kind, text)

@@ -223,6 +223,14 @@ def test_what_a_plugins_own_validator_says_is_told_with_its_suggestion() -> None
     ]
 
 
+def test_what_names_no_model_is_told() -> None:
+    for thing, name in ((None, "NoneType"), (3.5, "float"), (["mobilenet_v3_small"], "list")):
+        with pytest.raises(
+            registry.RegistryError, match=f"^a model is a name, a path, a spec or a mapping, not a {name}$"
+        ):
+            registry.load_spec(thing)  # type: ignore[arg-type]  # on purpose
+
+
 def test_a_model_is_written_as_a_mapping() -> None:
     spec = registry.load_spec({"extends": MODEL, "head": {"num_classes": 4}, "task": {"categories": None}})
     assert (spec.name, spec.head.num_classes) == ("unnamed_model", 4)
