@@ -12,7 +12,7 @@ from registry.assemble import require_torch
 from registry.cli import options, output
 from registry.errors import RegistryError
 from registry.files import write_atomically
-from registry_benchmark import cores, tables
+from registry_benchmark import cores, misuse, tables
 from registry_benchmark.asked import Asked
 from registry_benchmark.plotting import check_plot
 from registry_benchmark.subjects import PRECISIONS
@@ -121,11 +121,14 @@ def benchmark(
         limit=limit,
         peak=peak,
     )
-    picture, file = (None if each is None else Path(each).expanduser() for each in (plot, path))
+    file, picture = misuse.checked_output("--output", path), misuse.checked_output("--plot", plot)
     if picture is not None:
         check_plot(picture)
-    if file is not None and not file.parent.is_dir():
-        raise RegistryError(f"{file} cannot be written: there is no folder {file.parent}")
+    registry = default_registry()
+    read = [*models, *([] if baseline is None else [baseline]), *(text.partition("=")[2] for text in use)]
+    misuse.refuse_to_overwrite(registry, {"--output": file, "--plot": picture}, read, weights, data, suite)
+    misuse.refuse_useless(registry, [*models, *([] if baseline is None else [baseline])], assignments, weights, data)
+    misuse.check_data(registry, data)
     if suite is None:
         for name, given in (("--table", only), ("--use", use)):
             if given:
@@ -172,6 +175,7 @@ def _suite(
     suite = read(name)
     registry = default_registry()
     chosen, replaced = suite.chosen(only), suite.replaced(use)
+    misuse.refuse_rows(suite, chosen, replaced)
     for word in replaced.values():
         asked.checked(registry, word)
     asked.check_data(registry, random=not asked.weights and not replaced)

@@ -226,6 +226,8 @@ def parsed(text: str, name: str) -> Suite:
         data = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise RegistryError(f"{name} is no YAML: {' '.join(str(error).split())}") from error
+    except RecursionError:
+        raise RegistryError(f"{name} is nested too deeply for a suite") from None
     try:
         return Suite.model_validate(data)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from registry_benchmark.tables import as_markdown, as_text
 from registry_benchmark.turns import Timed
 
 import registry
+from registry.cli.group import cli
 from registry.errors import RegistryError, UnknownNameError
 
 DIGITS = "mobilenet_v3_digits_48"
@@ -155,21 +156,103 @@ def test_a_model_and_its_file_are_timed_against_each_other(program: Path, checkp
 
 
 @pytest.mark.slow
-def test_accuracy_is_that_of_evaluate(
-    checkpoint: Path, program: Path, tmp_path: Path, dark_and_bright: Any, small: Any
-) -> None:
-    folder = tmp_path / "data"
-    names = small.spec.task.categories or [str(index) for index in range(small.spec.head.num_classes)]
-    for index, name in enumerate(names):
+def test_accuracy_is_that_of_evaluate(checkpoint: Path, program: Path, tmp_path: Path, small: Any) -> None:
+    """Each class holds the pictures that the model takes for it, and one that it does not."""
+    folder, task = tmp_path / "data", registry.default_registry().task(small.spec)
+    names = [str(name) for name in small.spec.task.categories or range(small.spec.head.num_classes)]
+    for name in names:
         for split in ("train", "val"):
-            (folder / split / str(name)).mkdir(parents=True)
-            Image.new("RGB", (48, 48), (20 * index, 40, 60)).save(folder / split / str(name) / "a.png")
+            (folder / split / name).mkdir(parents=True)
+    answers = []
+    for index in range(8):
+        picture = Image.effect_noise((48, 48), 20 + 25 * index).convert("RGB")
+        answers.append(int(small(task.collate([task.preprocess(picture)])).argmax()))
+        place = answers[-1] if index % 4 else (answers[-1] + 1) % len(names)
+        picture.save(folder / "val" / names[place] / f"{index}.png")
+        picture.save(folder / "train" / names[place] / f"{index}.png")
     done = call(checkpoint, program, "--runs", 1, "--data", f"classification={folder}/", "--format", "json")
     assert done.exception is None, done.output
     found = [row["accuracy"] for row in json.loads(done.output)["subjects"]]
-    assert [each["pictures"] for each in found] == [len(names)] * 2
-    assert [each["metric"] for each in found] == ["top1"] * 2
-    assert found[0]["value"] == pytest.approx(found[1]["value"], abs=1.5 / len(names))
+    assert [(each["pictures"], each["metric"]) for each in found] == [(8, "top1")] * 2
+    for reference, each in zip((checkpoint, program), found, strict=True):
+        words = ["evaluate", str(reference), "--data", f"{folder}/", "--format", "json"]
+        told = CliRunner().invoke(cli, words)
+        assert told.exception is None, told.output
+        assert each["value"] == pytest.approx(json.loads(told.stdout)["figures"]["top1"])
+        assert each["value"] == pytest.approx(6 / 8)  # every fourth lies in another class
+
+
+@pytest.fixture
+def unmeasured(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured: a mistake is told before."""
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise AssertionError("something was measured")
+
+    monkeypatch.setattr(Asked, "timed", fail)
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_outputs_replace_nothing_that_is_read(checkpoint: Path, tmp_path: Path) -> None:
+    for name in ("m.onnx", "w.safetensors", "suite.yaml", "data.yaml", "chart.png"):
+        (tmp_path / name).write_text("mine")
+    mine = {name: str(tmp_path / name) for name in ("m.onnx", "w.safetensors", "suite.yaml", "data.yaml", "chart.png")}
+    (tmp_path / "link.json").symlink_to(tmp_path / "m.onnx")
+    small = ("mobilenet_v3_small", "--random-weights")
+    for words in (
+        (mine["m.onnx"], "-o", mine["m.onnx"]),
+        (mine["m.onnx"], "-o", tmp_path / "link.json"),
+        (*small, "--baseline", mine["m.onnx"], "-o", mine["m.onnx"]),
+        ("mobilenet_v3_small", "--weights", mine["w.safetensors"], "-o", mine["w.safetensors"]),
+        (
+            "mobilenet_v3_small+compile",
+            "--weights",
+            f"mobilenet_v3_small={mine['w.safetensors']}",
+            "-o",
+            mine["w.safetensors"],
+        ),
+        (*small, "--data", f"classification={mine['data.yaml']}", "-o", mine["data.yaml"]),
+        ("--suite", mine["suite.yaml"], "-o", mine["suite.yaml"]),
+        ("--suite", "mobilenetv3", "--use", f"quantized={mine['m.onnx']}", "-o", mine["m.onnx"]),
+        (*small, "--plot", mine["chart.png"], "-o", mine["chart.png"]),
+    ):
+        done = call(*words)
+        assert done.exit_code == 2, (words, done.output, done.exception)
+        assert "would be replaced" in done.output or "name the same file" in done.output
+    assert {(tmp_path / name).read_text() for name in mine} == {"mine"}
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_places_that_cannot_be_written_are_told_first(tmp_path: Path) -> None:
+    words = (DIGITS, "--random-weights")
+    for name in (".", "", str(tmp_path), f"{tmp_path}/"):
+        assert "is a folder; name a file in it" in error_of(*words, "-o", name)
+        assert "is a folder; name a file in it" in error_of(*words, "--plot", name)
+    assert "there is no folder" in error_of(*words, "-o", tmp_path / "no" / "r.json")
+    if Path("/proc").is_dir():
+        assert "/proc/x.json cannot be written" in error_of(*words, "-o", "/proc/x.json")
+        assert "/proc/x.png cannot be written" in error_of(*words, "--plot", "/proc/x.png")
+
+
+@pytest.mark.usefixtures("unmeasured")
+def test_options_that_change_nothing_and_data_that_is_not_there_are_told(program: Path, tmp_path: Path) -> None:
+    for words, told in {
+        (program, "--set", "head.num_classes=3"): "`--set head.num_classes=3` changes nothing",
+        (program, "--set", "="): "`--set =` changes nothing",
+        (program, "--weights", "gone"): "`--weights gone` changes nothing",
+        (program, "--set", "dataset.root=x"): "`--set dataset.root=x` changes nothing without --data",
+        ("--suite", "mobilenetv3", "--table", "training", "--random-weights", "--use", f"quantized={program}"): (
+            "that row is in the table `classification`"
+        ),
+    }.items():
+        done = call(*words)
+        assert (done.exit_code, told in done.output) == (2, True), (words, done.output, done.exception)
+    assert "there is no ./gone.yaml" in error_of(program, "--data", "./gone.yaml")
+    done = call(program, "--data", "digits_clasification")
+    assert isinstance(done.exception, UnknownNameError)
+    assert "digits_classification" in str(done.exception)
+    (tmp_path / "deep.yaml").write_text("[" * 3000)
+    assert "is nested too deeply" in error_of("--suite", tmp_path / "deep.yaml")
 
 
 SUITE = f"""

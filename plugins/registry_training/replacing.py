@@ -1,1 +1,0 @@
-from registry.cli.replacing import *  # noqa
