@@ -154,7 +154,7 @@ class Verifier:
     def _hold_numbers(self, name: str, far: Distance, tolerance: float, kind: str = "") -> None:
         if not far.share <= tolerance:
             raise RegistryError(
-                f"the exported file differs from the model on {name}: by {far.largest:.3g}, a share of {far.share:.2g} of "
+                f"the exported file differs from the model on {name}: by {far.largest:.3g}, a share of {far.share:.3g} of "
                 f"the largest magnitude, and at most {tolerance:g} is allowed (export.{self._key(kind)}tolerance); no file "
                 "was written"
             )

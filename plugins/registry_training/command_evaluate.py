@@ -59,7 +59,7 @@ def evaluate(
     backend: str | None,
     output_format: str,
 ) -> None:
-    """Measure MODEL, a checkpoint or a name with --weights, on a data set.
+    """Measure MODEL, a checkpoint, a file of `registry export`, or a name with --weights, on a data set.
 
     Every answer counts, whatever its score. Settings of the data set: --set dataset.KEY=VALUE. Under `torchrun
     --nproc-per-node N -m registry.cli evaluate …` the processes share the pictures, and each counts once.
